@@ -1,0 +1,178 @@
+# The short way in: sets up .venv by itself, then prints and runs the `python -m` line that a target stands for.
+#
+# Written for GNU make 3.81 (macOS) to 4.x and any POSIX shell. Every path is relative: the checkout may lie in a folder
+# with spaces. Variables come from the command line and, as is make's habit, from the environment: the printed line shows
+# each one that is in force. They become options and are not handed on as environment variables.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.PHONY: help submit train folds inspect new perf test test-all lint env lock clean clean-runs .venv .python
+
+COMP ?= specimens
+PY := .venv/bin/python
+
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT ARGS
+unexport $(variables)
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+# A mistyped variable would start the wrong training without a word.
+ifeq ($(MAKELEVEL),0)
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+unknown := $(filter-out $(variables) PYTHON REAL_DATA SHELL MAKE%,$(given))
+$(if $(unknown),$(error $(unknown): no such variable; known are $(variables) PYTHON REAL_DATA; `make` explains them))
+endif
+
+help:  ## show this page
+	@echo "Foldboard: photos in, checked CSV out. Start with: make submit"
+	@awk '/^[a-z-]+:.*## / { name = $$0; sub(/:.*/, "", name); sub(/.*## /, ""); printf "  make %-12s%s\n", name, $$0 } \
+	  /^#: / { print ($$0 ~ /:$$/ ? "" : "  ") substr($$0, 4) }' Makefile
+
+submit: .venv  ## the whole job: data, folds, training, ensemble, checked CSV (its path is the last line)
+	$(call run,$(PY) -m submissions submit $(data_options) $(training_options) $(call option,OUT,out))
+
+train: .venv  ## train what is missing of the same plan, and show the scores
+	$(call run,$(PY) -m submissions train $(data_options) $(training_options))
+
+folds: .venv  ## assign the folds and show how even they are
+	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(job_options))
+
+inspect: .venv  ## show what the data holds: classes, sizes, unreadable files, twins, a contact sheet
+	$(call run,$(PY) -m comp inspect $(data_options) $(job_options) $(call option,OUT,out))
+
+new: .venv  ## look at DATA=folder and write a competition file for it
+	$(call run,$(PY) -m comp new $(call option,DATA,data) $(call option,OUT,out))
+
+perf: .venv  ## measure speed and memory, as ratios
+	$(call run,$(PY) -m benchmarks)
+
+test: .venv  ## run the tests
+	$(call run,$(PY) -m pytest)
+
+test-all: .venv  ## run the tests, the slow ones too
+	$(call run,$(PY) -m pytest -m '')
+
+lint: .venv  ## check style, format and types
+	$(call run,$(PY) -m ruff check .)
+	$(call run,$(PY) -m ruff format --check .)
+	$(call run,$(PY) -m mypy)
+
+env: .venv  ## set up .venv and do nothing else
+	@echo .venv
+
+clean:  ## empty cache/ and show how large it was; always safe
+	$(if $(is_ready),$(call run,$(PY) -m comp clean),$(empty_cache))
+
+clean-runs: .venv  ## delete trained runs, after asking; never CSVs or the ledger
+	$(call run,$(PY) -m folds clean-runs $(call option,COMP,competition))
+
+lock:  ## compile requirements.txt anew from pyproject.toml (for maintainers)
+	@mkdir -p cache && $(call quoted,$(call suitable,$(shell $(find_python)))) -m venv --clear cache/lock && \
+	  $(call pip_install,cache/lock/bin/python) uv
+	$(call run,cache/lock/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header \
+	  pyproject.toml -o requirements.txt)
+	@echo requirements.txt
+
+#: Variables:
+#: COMP=name          competition, or a file: COMP=./mine.py (default specimens)
+#: DATA=folder        where its raw files lie; nothing is written there
+#: DATA_ROOT=folder   where that folder is looked for by default
+#: ALLOW_MISSING=1    go on without photos that are named but absent
+#: BACKBONES="a b"    candidates, each name[:variant][:fit][:Npx]
+#: PRESET=standard    quick, standard or best
+#: FOLDS=5            number of folds
+#: GROUP=column       rows of one value never straddle folds
+#: SEED=1  SEEDS=3    seed of training; or every candidate three times on the same folds
+#: JOBS=2             how many jobs run at once
+#: ENGINE=name        where jobs run (default: processes of this machine)
+#: OUT=file           where the result is written
+#: ARGS="..."         appended as it stands: make test ARGS="-k folds"
+#: REAL_DATA=folder   real photos that the tests use (default ../shared/data)
+#: PYTHON=python3.12  the Python that .venv is made with (default: the newest of 3.13, 3.12, 3.11)
+
+# $(value ...) takes what was typed, so that a dollar sign or a quote in a path reaches the command unchanged.
+quoted = '$(subst ','\'',$(1))'
+option = $(if $(value $(1)),--$(2) $(call quoted,$(value $(1))))
+flag = $(if $(filter-out 0 no false,$(value $(1))),--$(2))
+
+data_options = $(call option,COMP,competition) $(call option,DATA,data) $(call option,DATA_ROOT,data-root) \
+  $(call flag,ALLOW_MISSING,allow-missing)
+fold_options = $(call option,FOLDS,folds) $(call option,GROUP,group)
+job_options = $(call option,JOBS,jobs) $(call option,ENGINE,engine)
+training_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
+  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(job_options)
+
+# Print a command as it can be pasted into a shell, then become it: signals and the last line are the command's own.
+define run
+@set -- $(1) $(value ARGS); line=; \
+for word do \
+  case $$word in \
+    ''|*[!A-Za-z0-9_./:,=@%+-]*) word="'$$(printf %s "$$word" | sed "s/'/'\\\\''/g")'" ;; \
+  esac; \
+  line="$$line $$word"; \
+done; \
+printf '%s\n' "$${line# }"; exec "$$@"
+endef
+
+define empty_cache
+@if [ -d cache ]; then du -sh cache && rm -rf cache; else echo "cache/ is empty"; fi
+endef
+
+# The environment. .venv/.installed is a copy of the requirements that it holds, renamed into place after all else: an
+# installation that was killed has none, and a checkout that only touches the file's time changes nothing.
+print_version = 'import sys; print("%d.%d" % sys.version_info[:2])'
+python_given := $(patsubst ~/%,$(HOME)/%,$(value PYTHON))
+ifneq ($(filter command,$(firstword $(origin PYTHON))),)
+version_given = $(call quoted,$(python_given)) -c $(print_version) 2>/dev/null
+is_as_given = && [ "$$($(PY) -c $(print_version))" = "$$($(version_given))" ]
+endif
+is_current = cmp -s requirements.txt .venv/.installed && $(PY) -c '' 2>/dev/null $(is_as_given)
+is_ready = $(shell $(is_current) && echo yes)
+
+.venv:
+	@$(if $(is_ready),:,$(call make_venv,$(call suitable,$(shell $(find_python)))))
+
+.python:
+	@echo $(call quoted,$(call suitable,$(shell $(find_python))))
+
+# Print the Python to use, or "!" and the one line that says what to install. A name that cannot run (the shim of a pyenv
+# version that is not selected) counts as not there; Debian's Python without python3-venv lacks ensurepip.
+define find_python
+found=; bare=; \
+for name in $(if $(python_given),$(call quoted,$(python_given)),python3.13 python3.12 python3.11 python3); do \
+  version=$$("$$name" -c $(print_version) 2>/dev/null) || version=; \
+  case $$version in \
+    '') $(if $(python_given),found="$$name that does not run") ;; \
+    3.11|3.12|3.13) \
+      if "$$name" -c 'import ensurepip, venv' >/dev/null 2>&1; then echo "$$name"; exit; fi; \
+      bare=$${bare:-$$version} ;; \
+    *) found="$${found:+$$found, }$$name ($$version)" ;; \
+  esac; \
+done; \
+if [ "$$bare" ]; then \
+  echo "!Python $$bare has no venv module: install it (Debian, Ubuntu: sudo apt install python$$bare-venv)," \
+    "then run the same command again"; \
+else \
+  echo "!Python 3.11, 3.12 or 3.13 is needed, found $${found:-none}: install one (Debian, Ubuntu: sudo apt install" \
+    "python3.12 python3.12-venv, or 3.11 or 3.13; macOS: brew install python@3.13) or name one with PYTHON=path"; \
+fi
+endef
+suitable = $(if $(filter !%,$(firstword $(1))),$(error $(subst !,,$(1))),$(1))
+
+# The lock lies on this shell's descriptor, so it ends with the shell and its pip, however they end.
+take_lock = "$$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX $(1))' 2>/dev/null
+pip_install = PIP_USER=0 $(1) -m pip install -q --disable-pip-version-check --no-input
+define make_venv
+python=$(call quoted,$(1)); exec 9<requirements.txt; \
+$(call take_lock,| fcntl.LOCK_NB) || { echo "Waiting for another make to set up .venv" >&2; $(call take_lock,); }; \
+if $(is_current); then exit; fi; \
+echo "Setting up .venv with Python $$("$$python" -c $(print_version)) (about 3 minutes the first time)" >&2; \
+rm -f .venv/.installed; \
+"$$python" -m venv --clear .venv && cp requirements.txt .venv/.wanted || exit; \
+if $(call pip_install,$(PY)) -r .venv/.wanted >.venv/pip.log 2>&1; then \
+  mv .venv/.wanted .venv/.installed; \
+else \
+  tail -n 12 .venv/pip.log >&2; \
+  echo "Setting up .venv failed: mend what pip says above, then run the same command again" >&2; exit 1; \
+fi
+endef

@@ -1,0 +1,1 @@
+"""WHAT is competed in: facts, raw files, pixels, backbones, metrics. No training."""

@@ -1,0 +1,72 @@
+"""Scratch CNN: a small network of separable convolutions with residuals, made to be trained from nothing.
+
+After the entry and middle flow of Xception (Chollet 2017, arXiv 1610.02357, figure 5), narrowed: a strided stem, then stages
+that halve the side and widen the channels. No pre-made application model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comp.spec import Backbone
+
+if TYPE_CHECKING:
+    import keras
+
+# Stages by variant: multiples of the width.
+STAGES = {"tiny": (1, 2), "small": (1, 2, 4), "base": (1, 2, 4, 8)}
+
+
+def build(
+    pixels: int,
+    variant: str = "base",
+    weights: str | None = None,
+    *,
+    channels: int = 3,
+    width: int = 32,
+    activation: str = "leaky_relu",
+) -> keras.Model:
+    """Return the feature extractor: (B, pixels, pixels, channels) in 0..255 to a (B, h, w, D) feature map.
+
+    Args:
+        pixels: Side of the square input.
+        variant: `tiny`, `small` or `base`: two, three or four stages.
+        weights: Always None; there are no pre-trained weights of it.
+        channels: 1 or 3.
+        width: Channels of the first stage.
+        activation: `leaky_relu` or `relu`.
+    """
+    import keras
+    from keras import layers
+
+    def act(x):  # type: ignore[no-untyped-def]
+        return layers.LeakyReLU(0.1)(x) if activation == "leaky_relu" else layers.ReLU()(x)
+
+    def separable(x, filters):  # type: ignore[no-untyped-def]
+        x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization()(x)
+
+    photo = keras.Input((pixels, pixels, channels), name="photo")
+    x = layers.Rescaling(1 / 64.0, offset=-2.0, name="standardise")(photo)  # mean near 0, deviation near 1
+    x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = act(layers.BatchNormalization()(x))
+    for multiple in STAGES[variant]:
+        filters = width * multiple
+        shortcut = layers.Conv2D(filters, 1, strides=2, padding="same", use_bias=False)(x)
+        shortcut = layers.BatchNormalization()(shortcut)
+        x = act(separable(x, filters))
+        x = separable(x, filters)
+        x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+        x = act(layers.Add()([x, shortcut]))
+    return keras.Model(photo, x, name=f"scratch_cnn_{variant}")
+
+
+BACKBONE = Backbone(
+    name="scratch_cnn",
+    build=build,
+    variants=("tiny", "small", "base"),
+    default_variant="base",
+    options=("width", "activation"),
+    seconds_per_photo={"tiny": 0.002, "small": 0.003, "base": 0.0035},
+    measured_pixels=64,
+)

@@ -1,0 +1,58 @@
+"""What one asks for, parsed: `name[:variant][:fit][:Npx]`, the only parser of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from comp.errors import BadInput
+from comp.registry import load_backbone
+from comp.spec import FITS, Candidate
+
+_PIXELS = re.compile(r"([1-9][0-9]*)px")
+SMALLEST, LARGEST = 8, 1024
+
+
+def parse_candidate(text: str) -> Candidate:
+    """Return the candidate that a text such as `mlp_mixer:S/16:scratch:64px` asks for.
+
+    Raises:
+        BadInput: With one line that names the part that is wrong and what it could have been.
+    """
+    name, *parts = text.split(":")
+    backbone = load_backbone(name)
+    found: dict[str, str | int] = {}
+    for part in parts:
+        kind, value = _kind_of(text, part, backbone.variants)
+        if kind in found:
+            raise BadInput(f"candidate {text!r}: {part!r} is a second {kind}, after {found[kind]!r}; name one")
+        found[kind] = value
+    return Candidate(name, **found)  # type: ignore[arg-type]
+
+
+def _kind_of(text: str, part: str, variants: Sequence[str]) -> tuple[str, str | int]:
+    if part in FITS:
+        return "fit", part
+    if part in variants:
+        return "variant", part
+    size = _PIXELS.fullmatch(part)
+    if size is None:
+        raise BadInput(
+            f"candidate {text!r}: {part!r} is no variant ({', '.join(variants)}), no fit ({', '.join(FITS)}) and no size "
+            "such as 64px"
+        )
+    if not SMALLEST <= int(size[1]) <= LARGEST:
+        raise BadInput(f"candidate {text!r}: {part!r} is out of range, expected {SMALLEST}px to {LARGEST}px")
+    return "pixels", int(size[1])
+
+
+def parse_candidates(text: str) -> list[Candidate]:
+    """Return the candidates of a list separated by spaces or commas, each once, in the order given.
+
+    Raises:
+        BadInput: If one cannot be parsed, or none is named.
+    """
+    words = text.replace(",", " ").split()
+    if not words:
+        raise BadInput('BACKBONES is empty: name candidates, such as BACKBONES="scratch_cnn"')
+    return list(dict.fromkeys(parse_candidate(word) for word in words))

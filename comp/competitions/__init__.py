@@ -1,0 +1,1 @@
+"""One competition, one small file of facts."""

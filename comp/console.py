@@ -1,0 +1,148 @@
+"""What a person sees: calm lines, tables and progress bars on standard output, errors as one line on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comp.engine import Event, Listener
+from comp.errors import FoldboardError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_OFF_TERMINAL = 120  # rich would wrap at 80
+
+
+def console() -> Console:
+    """Return the console on standard output; off a terminal it is wide and plain."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
+    return Console(highlight=False, width=width, markup=False)
+
+
+def say(line: str = "") -> None:
+    """Print a line as it is: never wrapped, never coloured."""
+    print(line, flush=True)
+
+
+def last_line(path: Path) -> None:
+    """Print the path of what was made, plain and alone: the last line of all output."""
+    sys.stderr.flush()
+    print(relative(path), flush=True)
+
+
+def relative(path: Path) -> str:
+    """Return a path relative to the current folder where it lies below it, else as it is."""
+    try:
+        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: the first column to the left, the others to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def show_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and what they are, one a line; long values go on under themselves."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(name, value)
+    out = console()
+    out.print(title, style="bold")
+    out.print(grid)
+
+
+@contextmanager
+def progress(label: str, total: float, unit: str = "") -> Iterator[Listener]:
+    """Show a bar with an ETA while jobs run; off a terminal, a line as each tenth is passed.
+
+    Args:
+        label: What is being done.
+        total: Sum of the jobs' sizes.
+        unit: What sizes count, shown behind the numbers; the empty string shows a percentage.
+
+    Yields:
+        The listener to run the jobs with.
+    """
+    if sys.stdout.isatty():
+        with _bar(label, total, unit) as listener:
+            yield listener
+    else:
+        yield _tenths(label, total)
+
+
+@contextmanager
+def _bar(label: str, total: float, unit: str) -> Iterator[Listener]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn
+
+    count = [MofNCompleteColumn(), TextColumn(unit)] if unit else [TaskProgressColumn()]
+    columns = [TextColumn("{task.description}"), BarColumn(), *count, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    with Progress(*columns, console=console()) as bars:
+        task = bars.add_task(label, total=total)
+        yield _summing(lambda done: bars.update(task, completed=done), lambda line: bars.console.print(line))
+
+
+def _tenths(label: str, total: float) -> Listener:
+    passed = [0]
+
+    def show(done: float) -> None:
+        tenth = int(10 * done / total) if total else 10
+        if tenth > passed[0]:
+            passed[0] = tenth
+            say(f"{label}: {tenth * 10} %")
+
+    return _summing(show, say)
+
+
+def _summing(show: Callable[[float], None], note: Callable[[str], None]) -> Listener:
+    """Return a listener that adds up what each job has done of its size."""
+    shares: dict[str, float] = {}
+
+    def listen(event: Event) -> None:
+        if event.kind == "note":
+            note(event.value)
+            return
+        share = 1.0 if event.kind == "done" else float(event.value)
+        shares[event.job.label] = share * event.job.size
+        show(sum(shares.values()))
+
+    return listen
+
+
+def run(app: Callable[[], None]) -> None:
+    """Run a command line; a failure ends as one line on standard error and an exit status that is not 0."""
+    try:
+        app()
+    except FoldboardError as error:
+        _fail(f"error: {error}", error.exit_status)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command goes on from here", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _fail(line: str, exit_status: int) -> None:
+    sys.stdout.flush()
+    print(" ".join(line.split()), file=sys.stderr)
+    sys.exit(exit_status)

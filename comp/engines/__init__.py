@@ -1,0 +1,1 @@
+"""Engines: one way of running jobs = one file."""

@@ -1,0 +1,7 @@
+"""What a forked worker finds already imported: Keras, and nothing that starts a thread or an operation."""
+
+from comp.backend import prepare_environment
+
+prepare_environment()
+
+import keras  # noqa: E402, F401

@@ -1,0 +1,323 @@
+"""The image cache: every file decoded once, by several processes, into memory-mapped uint8 arrays named by content.
+
+    cache/images/<spec>/<chunk>/pixels.npy   (n, side, side, channels) uint8, up to 256 photos
+    cache/images/<spec>/<chunk>/done.json    whose content stands in which row: hash, size, mode, or why it is unreadable
+    cache/images/files/<folder>.json         path -> [size, mtime, hash]: tells whether a file must be hashed again
+
+A folder of photos that was half read when its process was killed is read on from there; ten new photos cost ten.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comp.engine import Engine, Job, Listener, Report
+from comp.errors import Refused
+from comp.spec import Resize
+from comp.store import (
+    MARKER,
+    beside,
+    disk_full_is_one_line,
+    key_of,
+    locked,
+    read_json,
+    sha256_of,
+    sweep,
+    sync_folder,
+    write_json,
+    write_marker,
+)
+
+DECODE_VERSION = 1  # raised when decoding or resizing gives other pixels
+CHUNK = 256
+CACHE = Path("cache")
+
+
+@dataclass(frozen=True)
+class PixelSpec:
+    """What the cache makes of a photo: the side of its square in pixels, its channels, and how it gets there."""
+
+    pixels: int
+    channels: int = 3
+    resize: Resize = "squash"
+
+    @property
+    def key(self) -> str:
+        """Return the name of the folder that holds pixels of this kind."""
+        return f"{self.resize}-{self.pixels}px-{self.channels}ch-v{DECODE_VERSION}"
+
+    def bytes_per_photo(self) -> int:
+        """Return the bytes that one photo takes."""
+        return self.pixels * self.pixels * self.channels
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """What is known of one file's content.
+
+    Attributes:
+        sha: SHA-256 of its bytes; the empty string where the file is absent.
+        unreadable: Why it cannot be decoded, or the empty string.
+        width, height: Pixels of the upright original.
+        mode: How the file stored it, in Pillow's words.
+    """
+
+    sha: str
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    unreadable: str = ""
+    is_cut_short: bool = False
+
+
+ABSENT = PhotoFacts("", unreadable="absent")
+
+
+class ImageStore:
+    """Read access to cached photos of one kind, by content hash."""
+
+    def __init__(self, spec: PixelSpec, cache_dir: Path = CACHE) -> None:
+        self.spec = spec
+        self.folder = cache_dir / "images" / spec.key
+        self._places: dict[str, tuple[str, int]] = {}
+        self._arrays: dict[str, np.ndarray] = {}
+        self.facts: dict[str, PhotoFacts] = {}
+        self.files: dict[str, tuple[int, int, str]] = {}
+        for marker_path in sorted(self.folder.glob(f"*/{MARKER}")):
+            self._read_chunk(marker_path)
+
+    def _read_chunk(self, marker_path: Path) -> None:
+        marker = _read_once(marker_path)
+        chunk = marker_path.parent
+        if (chunk / "pixels.npy").stat().st_size != marker["files"]["pixels.npy"]["bytes"]:
+            raise Refused(f"{chunk / 'pixels.npy'} was changed: expected another size; `make clean` and run again")
+        for row, facts in enumerate(marker["photos"]):
+            self._places.setdefault(facts["sha"], (chunk.name, row))
+            self.facts.setdefault(facts["sha"], PhotoFacts(**facts))
+        for path, size, mtime, sha in marker["read_from"]:
+            self.files[path] = (size, mtime, sha)
+
+    def __contains__(self, sha: str) -> bool:
+        return sha in self._places
+
+    def is_readable(self, sha: str) -> bool:
+        """Return whether that content could be decoded."""
+        return sha in self.facts and not self.facts[sha].unreadable
+
+    def gather(self, shas: Sequence[str]) -> np.ndarray:
+        """Return photos in the order asked: (N, side, side, channels) uint8, copied out of the memory map."""
+        spec = self.spec
+        photos = np.empty((len(shas), spec.pixels, spec.pixels, spec.channels), np.uint8)
+        for row, sha in enumerate(shas):
+            chunk, place = self._places[sha]
+            photos[row] = self._array(chunk)[place]
+        return photos
+
+    def _array(self, chunk: str) -> np.ndarray:
+        if chunk not in self._arrays:
+            # mode "r" maps the file: pages are read when touched and belong to the system, not to this process
+            self._arrays[chunk] = np.load(self.folder / chunk / "pixels.npy", mmap_mode="r")
+        return self._arrays[chunk]
+
+
+@cache
+def _read_once(marker_path: Path) -> Any:
+    # a chunk never changes once it is there, and a worker looks at all of them for each job
+    return read_json(marker_path)
+
+
+def cache_images(
+    data_dir: Path,
+    paths: Sequence[str],
+    specs: Iterable[PixelSpec],
+    engine: Engine,
+    listener: Listener,
+    cache_dir: Path = CACHE,
+) -> list[PhotoFacts]:
+    """Bring photos into the cache, each file read and decoded once for all kinds asked for.
+
+    Files that cannot be decoded never stop it; nothing is written into `data_dir`.
+
+    Args:
+        data_dir: Folder that `paths` are below.
+        paths: Files to have; one that is absent comes back as `ABSENT`.
+        specs: Kinds of pixels to have.
+
+    Returns:
+        What is known of each file, in the order of `paths`.
+    """
+    specs = sorted(set(specs), key=lambda spec: spec.key)
+    stores = [ImageStore(spec, cache_dir) for spec in specs]
+    index = FileIndex(data_dir, cache_dir, stores)
+    to_read = unread(index, paths, stores)
+    if to_read:
+        for store in stores:
+            sweep(store.folder)
+        jobs = decode_jobs(data_dir, to_read, specs, cache_dir)
+        for result in engine.run(jobs, listener):
+            index.add(result)
+        index.save()
+        stores = [ImageStore(spec, cache_dir) for spec in specs]
+    facts = {sha: known for store in stores for sha, known in store.facts.items()}
+    return [facts.get(index.sha(path), ABSENT) for path in paths]
+
+
+def unread(index: FileIndex, paths: Sequence[str], stores: Sequence[ImageStore]) -> list[str]:
+    """Return the files that are new, changed, or not yet in each of the stores; absent files are none of these."""
+    return [
+        path
+        for path in dict.fromkeys(paths)
+        if index.is_there(path) and not all(index.sha(path) in store for store in stores)
+    ]
+
+
+class FileIndex:
+    """Which content a file has, without reading it again: path, size and mtime tell whether it must be."""
+
+    def __init__(self, data_dir: Path, cache_dir: Path, stores: Sequence[ImageStore] = ()) -> None:
+        self.data_dir = data_dir.resolve()
+        self.path = cache_dir / "images" / "files" / f"{key_of(str(self.data_dir))[:16]}.json"
+        self._known: dict[str, tuple[int, int, str]] = {}
+        for store in stores:  # what a killed run had read is written in the chunks only
+            prefix = f"{self.data_dir}{os.sep}"
+            found = {path.removeprefix(prefix): entry for path, entry in store.files.items() if path.startswith(prefix)}
+            self._known.update(found)
+        if self.path.is_file():
+            self._known.update({path: tuple(entry) for path, entry in read_json(self.path).items()})
+
+    def is_there(self, path: str) -> bool:
+        """Return whether the file exists now."""
+        return (self.data_dir / path).is_file()
+
+    def sha(self, path: str) -> str:
+        """Return the file's content hash if it is known and the file is unchanged, else the empty string."""
+        known = self._known.get(path)
+        if known is None:
+            return ""
+        try:
+            now = (self.data_dir / path).stat()
+        except FileNotFoundError:
+            return ""
+        return known[2] if (now.st_size, now.st_mtime_ns) == known[:2] else ""
+
+    def add(self, entries: Iterable[Sequence[Any]]) -> None:
+        """Take over what jobs read: (path, size, mtime, hash)."""
+        self._known.update({path: (size, mtime, sha) for path, size, mtime, sha in entries})
+
+    def save(self) -> None:
+        """Write it down; a save that is lost costs one more reading of the files, nothing else."""
+        write_json(self.path, self._known)
+
+
+def decode_jobs(data_dir: Path, paths: Sequence[str], specs: Sequence[PixelSpec], cache_dir: Path) -> list[Job]:
+    """Return one job for each 256 files."""
+    kinds = [[spec.pixels, spec.channels, spec.resize] for spec in specs]
+    shared = {"data_dir": str(data_dir.resolve()), "specs": kinds, "cache_dir": str(cache_dir)}
+    return [
+        Job(
+            function="comp.images:decode_chunk",
+            arguments={**shared, "paths": list(paths[start : start + CHUNK])},
+            label=f"photos {start + 1} to {min(start + CHUNK, len(paths))}",
+            size=len(paths[start : start + CHUNK]),
+        )
+        for start in range(0, len(paths), CHUNK)
+    ]
+
+
+def decode_chunk(
+    report: Report, data_dir: str, paths: list[str], specs: list[list[Any]], cache_dir: str
+) -> list[list[Any]]:
+    """Read, hash and decode some files and store their pixels; what is stored already is only hashed.
+
+    Returns:
+        (path, size, mtime in nanoseconds, hash) of each file that is there.
+    """
+    import cv2
+
+    cv2.setNumThreads(0)
+    kinds = [PixelSpec(*spec) for spec in specs]
+    lock = Path(cache_dir) / "images" / ".locks" / f"{key_of([data_dir, paths, specs])[:16]}.lock"
+    with locked(lock, lambda line: report("note", line)):
+        stores = [ImageStore(kind, Path(cache_dir)) for kind in kinds]
+        chunks = [_Chunk(store, len(paths)) for store in stores]
+        read = [_read_file(Path(data_dir, path), chunks) for path in paths]
+        found = [[path, *entry] for path, entry in zip(paths, read, strict=True) if entry]
+        for chunk in chunks:
+            chunk.save([[os.path.join(data_dir, path), *entry] for path, *entry in found])
+    return found
+
+
+def _read_file(path: Path, chunks: list[_Chunk]) -> list[Any] | None:
+    from comp.decode import Unreadable, decode
+
+    try:
+        status = path.stat()
+        data = path.read_bytes()
+    except OSError:  # it went away, or may not be read: as absent as if it had never been there
+        return None
+    sha = sha256_of(data)
+    wanting = [chunk for chunk in chunks if chunk.wants(sha)]
+    if wanting:
+        try:
+            photo = decode(data)
+        except Unreadable as error:
+            for chunk in wanting:
+                chunk.add_unreadable(PhotoFacts(sha, unreadable=str(error)))
+        else:
+            height, width = photo.pixels.shape[:2]
+            facts = PhotoFacts(sha, width, height, photo.mode, is_cut_short=photo.is_cut_short)
+            for chunk in wanting:
+                chunk.add(facts, photo.pixels)
+    return [status.st_size, status.st_mtime_ns, sha]
+
+
+class _Chunk:
+    """Pixels of one kind that a job is gathering, at most 256 photos in memory."""
+
+    def __init__(self, store: ImageStore, n_photos: int) -> None:
+        spec = store.spec
+        self.store, self.spec = store, spec
+        self.pixels = np.zeros((n_photos, spec.pixels, spec.pixels, spec.channels), np.uint8)
+        self.facts: list[PhotoFacts] = []
+        self._mine: set[str] = set()
+
+    def wants(self, sha: str) -> bool:
+        return sha not in self.store and sha not in self._mine
+
+    def add(self, facts: PhotoFacts, pixels: np.ndarray) -> None:
+        from comp.decode import bring_to_size
+
+        self.pixels[len(self.facts)] = bring_to_size(pixels, self.spec.pixels, self.spec.channels, self.spec.resize)
+        self.add_unreadable(facts)
+
+    def add_unreadable(self, facts: PhotoFacts) -> None:
+        self.facts.append(facts)
+        self._mine.add(facts.sha)
+
+    def save(self, read_from: list[list[Any]]) -> None:
+        """Write the chunk beside and rename its folder into place, so that it is there whole or not at all."""
+        if not self.facts:
+            return
+        name = key_of([facts.sha for facts in self.facts])[:24]
+        target = self.store.folder / name
+        temporary = beside(target)
+        with disk_full_is_one_line(self.store.folder):
+            temporary.mkdir(parents=True)
+            with (temporary / "pixels.npy").open("wb") as file:
+                np.save(file, self.pixels[: len(self.facts)])
+                file.flush()
+                os.fsync(file.fileno())
+            photos = [asdict(facts) for facts in self.facts]
+            write_marker(temporary, ["pixels.npy"], {"photos": photos, "read_from": read_from})
+            shutil.rmtree(target, ignore_errors=True)  # only ever there when its marker was taken away by hand
+            os.rename(temporary, target)
+            sync_folder(self.store.folder)
+

@@ -1,0 +1,295 @@
+"""The leaderboard's metrics: true classes and probabilities in, one number and its bootstrap interval out.
+
+A metric is `prepare(truth, probabilities) -> score(weights)`: what does not depend on the rows' weights (the largest class, the
+losses, the sorted order) is computed once, so that each resample of the bootstrap, which is nothing but other weights, is cheap:
+0.2 ms for the macro F1 of 12,000 rows and 202 classes, 5 ms in scikit-learn. Conventions are those of scikit-learn 1.9, and
+tests hold every metric to it. Sums are NumPy's, never a dot product: BLAS shares those among threads, and then the last digits
+depend on how many there are. A new metric is one more `prepare` and one line in METRICS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from comp.errors import BadInput, Refused
+
+Truth: TypeAlias = npt.NDArray[np.integer[Any]]
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+Score: TypeAlias = Callable[[Floats], float]
+
+SUM_TOLERANCE = 1e-3  # room for the rounding of float32 and of averages over many runs, not for a wrong softmax
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that submissions are ranked by.
+
+    Rows of weight 0 count as absent, everywhere: a class that only they hold is not in a macro average. (scikit-learn counts such
+    a class as 0 in macro F1; on rows repeated by their weight, which is what a weight means here, the two agree.)
+
+    Attributes:
+        name: Its key in METRICS, as a competition names it.
+        direction: Which way is better.
+        prepare: From truth (N,) and probabilities (N, C), both unchecked, to the score under weights (N,).
+    """
+
+    name: str
+    direction: Literal["higher", "lower"]
+    prepare: Callable[[Truth, Floats], Score]
+
+    def function(self, truth: Truth, probabilities: Floats, sample_weight: npt.NDArray[Any] | None = None) -> float:
+        """Return the score of probabilities against the truth.
+
+        Args:
+            truth: (N,) true class indices, 0 to C - 1.
+            probabilities: (N, C), columns in the order of the class indices.
+            sample_weight: (N,) how often each row counts, 0 or more; None counts each once.
+
+        Raises:
+            BadInput: If shapes or class indices do not fit, or no row counts.
+            Refused: If a row is no probabilities (see `check_probabilities`), or the metric is not defined on these rows.
+        """
+        truth = _checked(self.name, truth, probabilities)
+        weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if weights.shape != truth.shape or not (np.isfinite(weights) & (weights >= 0)).all() or weights.sum() == 0:
+            raise BadInput(
+                f"{self.name}: expected {len(truth)} weights, finite, 0 or more and not all 0, "
+                f"got shape {weights.shape}; give one a row"
+            )
+        return self.prepare(truth, probabilities)(weights)
+
+
+def metric(name: str) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        BadInput: If there is none; the message names those there are.
+    """
+    if name not in METRICS:
+        raise BadInput(f"metric {name!r} is unknown: expected one of {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def interval(
+    metric: Metric,
+    truth: Truth,
+    probabilities: Floats,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the low and high end of the metric's bootstrap percentile interval.
+
+    Rows are drawn with replacement within each class, so every resample has the class sizes of the table and no class vanishes.
+    Memory does not grow with `n_resamples`; the same arguments give the same interval.
+
+    Args:
+        truth: (N,) true class indices.
+        probabilities: (N, C).
+        level: Share of the resamples' scores that lies between the two ends.
+
+    Raises:
+        BadInput, Refused: As `Metric.function`; BadInput too if there are no resamples or `level` lies outside 0..1.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    if n_resamples < 1 or not 0 < level < 1:
+        raise BadInput(f"interval: expected n_resamples >= 1 and 0 < level < 1, got {n_resamples} and {level}")
+    truth = _checked(metric.name, truth, probabilities)
+    score = metric.prepare(truth, probabilities)
+    draw = _within_class(truth, np.random.default_rng(seed))
+    scores = np.fromiter((score(draw()) for _ in range(n_resamples)), np.float64, n_resamples)
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def check_probabilities(probabilities: Floats, what: str) -> None:
+    """Refuse what is not one row of probabilities a photo; nothing is clipped or scaled to fit.
+
+    Args:
+        probabilities: (N, C), each row to be 0 or more and to sum to 1 within 0.001.
+        what: Whose probabilities they are, the subject of the message.
+
+    Raises:
+        Refused: If the shape is another, or naming the first row (from 0) that holds NaN or a negative, or sums otherwise.
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] == 0 or probabilities.dtype.kind != "f":
+        got = f"{probabilities.shape} {probabilities.dtype}"
+        raise Refused(f"{what}: expected floats, one row a photo and one column a class, got {got}; predict again")
+    with np.errstate(invalid="ignore"):  # infinities of both signs; their NaN is caught below
+        lowest, total = probabilities.min(axis=1), probabilities.sum(axis=1, dtype=np.float64)
+        bad = ~((lowest >= 0) & (np.abs(total - 1) <= SUM_TOLERANCE))
+    if bad.any():
+        row = int(bad.argmax())
+        raise Refused(
+            f"{what}: expected probabilities of 0 or more that sum to 1, got lowest {lowest[row]:.6g} and sum {total[row]:.6g} "
+            f"in row {row} ({int(bad.sum())} such of {len(bad)}); predict again"
+        )
+
+
+def _checked(name: str, truth: Truth, probabilities: Floats) -> Truth:
+    """Return the truth as the integers that NumPy indexes with, or refuse it or the probabilities."""
+    check_probabilities(probabilities, f"{name}'s probabilities")
+    n_rows, n_classes = probabilities.shape
+    if truth.shape != (n_rows,) or n_rows == 0 or truth.dtype.kind not in "iu":
+        raise BadInput(
+            f"{name}: expected one true class index for each of {n_rows} rows (at least one), "
+            f"got shape {truth.shape} {truth.dtype}; align both by id"
+        )
+    if truth.min() < 0 or truth.max() >= n_classes:
+        raise BadInput(
+            f"{name}: expected true class indices 0 to {n_classes - 1}, got {truth.min()} to {truth.max()}; "
+            "leave unlabelled rows out"
+        )
+    return truth.astype(np.intp, copy=False)
+
+
+def _within_class(truth: Truth, generator: np.random.Generator) -> Callable[[], Floats]:
+    """Return a function that draws one resample: (N,) how often each row came, summing to the class' size in each class."""
+    order = np.argsort(truth, kind="stable")
+    sizes = np.bincount(truth)
+    starts = np.cumsum(sizes) - sizes
+    low, high = np.repeat(starts, sizes), np.repeat(starts + sizes, sizes)
+
+    def draw() -> Floats:
+        return np.bincount(order[generator.integers(low, high)], minlength=len(truth)).astype(np.float64)
+
+    return draw
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What the label metrics need of a weighted confusion matrix: its diagonal and its margins, each (C,)."""
+
+    hits: Floats
+    truth: Floats
+    labels: Floats
+
+    def f1(self) -> Floats:
+        """Return F1 by class, 0 where it was never hit, and 0 for a class that is in neither margin."""
+        return _ratio(2 * self.hits, self.truth + self.labels)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
+
+
+def _label_metric(of_tally: Callable[[_Tally], float]) -> Callable[[Truth, Floats], Score]:
+    """Return the `prepare` of a metric that sees labels only: the largest probability's class, the first of equals."""
+
+    def prepare(truth: Truth, probabilities: Floats) -> Score:
+        n_classes = probabilities.shape[1]
+        labels = probabilities.argmax(axis=1)
+        is_hit = labels == truth
+
+        def score(weights: Floats) -> float:
+            hits = np.bincount(truth, weights * is_hit, n_classes).astype(np.float64)
+            support = np.bincount(truth, weights, n_classes).astype(np.float64)
+            labelled = np.bincount(labels, weights, n_classes).astype(np.float64)
+            return of_tally(_Tally(hits, support, labelled))
+
+        return score
+
+    return prepare
+
+
+def _accuracy(tally: _Tally) -> float:
+    return float(tally.hits.sum() / tally.truth.sum())
+
+
+def _macro_f1(tally: _Tally) -> float:
+    """Average over the classes that are in the truth or in the labels, as scikit-learn does."""
+    return float(tally.f1()[(tally.truth > 0) | (tally.labels > 0)].mean())
+
+
+def _weighted_f1(tally: _Tally) -> float:
+    return float((tally.f1() * tally.truth).sum() / tally.truth.sum())
+
+
+def _balanced_accuracy(tally: _Tally) -> float:
+    """Average recall over the classes that are in the truth, as scikit-learn does."""
+    is_present = tally.truth > 0
+    return float((tally.hits[is_present] / tally.truth[is_present]).mean())
+
+
+def _row_metric(of_rows: Callable[[Truth, Floats], Floats]) -> Callable[[Truth, Floats], Score]:
+    """Return the `prepare` of a metric that is the weighted mean of one number a row."""
+
+    def prepare(truth: Truth, probabilities: Floats) -> Score:
+        values = of_rows(truth, probabilities)
+        return lambda weights: float((values * weights).sum() / weights.sum())
+
+    return prepare
+
+
+def _losses(truth: Truth, probabilities: Floats) -> Floats:
+    """Return (N,) minus the log of the true class' probability, clipped by the dtype's epsilon as scikit-learn does."""
+    epsilon = np.finfo(probabilities.dtype).eps
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return -np.log(np.clip(of_truth, epsilon, 1 - epsilon).astype(np.float64))
+
+
+def _top(k: int) -> Callable[[Truth, Floats], Floats]:
+    """Return a function to (N,) 1.0 where the true class is among the k largest; of equals the later comes first (scikit-learn)."""
+
+    def is_among(truth: Truth, probabilities: Floats) -> Floats:
+        of_truth = probabilities[np.arange(len(truth)), truth][:, None]
+        is_later = np.arange(probabilities.shape[1]) > truth[:, None]
+        n_before = ((probabilities > of_truth) | ((probabilities == of_truth) & is_later)).sum(axis=1)
+        is_hit: npt.NDArray[np.bool_] = n_before < k
+        return is_hit.astype(np.float64)
+
+    return is_among
+
+
+def _prepare_auc(truth: Truth, probabilities: Floats) -> Score:
+    """Return the area under the ROC curve: of column 1 for two classes, else the mean of each class against the rest.
+
+    Averaged are the classes that have rows of weight both in and out of them; scikit-learn raises or returns NaN for the others.
+    """
+    classes = [1] if probabilities.shape[1] == 2 else np.unique(truth).tolist()
+    areas = [_area(truth == each, probabilities[:, each]) for each in classes]
+
+    def score(weights: Floats) -> float:
+        values = np.array([area(weights) for area in areas])
+        if np.isnan(values).all():
+            raise Refused("auc: expected rows of at least two classes, got one; choose another metric or more rows")
+        return float(np.nanmean(values))
+
+    return score
+
+
+def _area(is_positive: npt.NDArray[np.bool_], scores: Floats) -> Score:
+    """Return the share of (positive, negative) pairs in which the positive scores higher, a tie counting half (Mann-Whitney)."""
+    positives, negatives = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
+    negatives = negatives[np.argsort(scores[negatives], kind="stable")]
+    first = np.searchsorted(scores[negatives], scores[positives], "left")
+    last = np.searchsorted(scores[negatives], scores[positives], "right")
+
+    def area(weights: Floats) -> float:
+        below = np.concatenate(([0.0], np.cumsum(weights[negatives])))
+        weight = weights[positives]
+        wins = (weight * (below[first] + below[last])).sum() / 2
+        pairs = weight.sum() * below[-1]
+        return float(wins / pairs) if pairs > 0 else float("nan")
+
+    return area
+
+
+METRICS: dict[str, Metric] = {
+    each.name: each
+    for each in (
+        Metric("accuracy", "higher", _label_metric(_accuracy)),
+        Metric("macro_f1", "higher", _label_metric(_macro_f1)),
+        Metric("weighted_f1", "higher", _label_metric(_weighted_f1)),
+        Metric("balanced_accuracy", "higher", _label_metric(_balanced_accuracy)),
+        Metric("log_loss", "lower", _row_metric(_losses)),
+        Metric("auc", "higher", _prepare_auc),
+        Metric("top5", "higher", _row_metric(_top(5))),
+    )
+}

@@ -1,0 +1,49 @@
+"""Where a competition's raw files come from: the folder that is named, a folder below DATA_ROOT, or an embedded sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from comp.console import say
+from comp.registry import load
+from comp.spec import Competition
+from comp.store import locked
+from comp.tables import find_data_dir
+
+DATA_ROOT = Path("data")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the raw files lie.
+
+    Attributes:
+        folder: What the layout reads.
+        answers: Table of the test rows' labels, where an embedded sample has them; no training ever opens it.
+    """
+
+    folder: Path
+    answers: Path | None = None
+
+
+def find_source(competition: Competition, data: Path | None = None, data_root: Path = DATA_ROOT) -> Source:
+    """Return where the raw files lie; an embedded sample is drawn below `data_root` first, where it is not there yet.
+
+    Raises:
+        BadInput: If there is no such folder.
+    """
+    if data is not None or competition.sample is None:
+        return Source(find_data_dir(competition, data, data_root))
+    return _drawn(competition.sample, data_root)
+
+
+def _drawn(name: str, data_root: Path) -> Source:
+    sample = load("comp.samples", name)
+    home = data_root / f"{name}-{sample.VERSION}"
+    marker = home / "data" / ".drawn"
+    with locked(data_root / f".{name}.lock"):
+        if not marker.is_file():
+            say(f"drawing the sample {name} into {home}")
+            sample.draw(home)
+    return Source(home / "data", home / "answers.csv")

@@ -1,0 +1,159 @@
+"""The frozen records all else is written against: Competition, Backbone, Recipe and Candidate.
+
+Facts only. Behaviour lives in the functions that take these records; nothing changes a record once it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import keras
+
+Task = Literal["classify", "transcribe"]
+Resize = Literal["squash", "pad", "crop"]
+Symmetry = Literal["flip", "zoom", "rotate", "shift", "brightness", "contrast", "hue", "cutout"]
+SubmissionKind = Literal["label", "probability", "probabilities", "text"]
+Fit = Literal["scratch", "probe", "tail", "full"]
+
+FITS: tuple[Fit, ...] = ("scratch", "probe", "tail", "full")
+PHOTO_SYMMETRIES: frozenset[Symmetry] = frozenset(
+    {"flip", "zoom", "rotate", "shift", "brightness", "contrast", "hue", "cutout"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Competition:
+    """One contest, as facts: where its columns are, what is asked, how it is scored, what is handed in.
+
+    Attributes:
+        name: Key of the competition: the name of its file.
+        layout: Module of `comp.layouts` that reads its folder.
+        id_column, target_column: Columns of the tables, and of the CSV that is handed in.
+        path_column: Column that holds a photo's path below the data folder (layout `table`).
+        condition_column: What is known of a test row besides its photo (the phylum), or None.
+        group_column: Rows of one value never straddle folds, or None.
+        metric: Name in `comp.metrics` that the leaderboard ranks by; `also` are shown beside it.
+        pixels: Side of the square that photos are brought to, in pixels; `resize` says how.
+        symmetries: What augmentation may do to a photo without changing its label.
+        twins: Whether near-duplicates are looked for and kept in one fold.
+        positive: Class whose probability is handed in (submission kind `probability`).
+        sample: Module of `comp.samples` that draws or makes the data where no folder is given.
+        folders: Names the folder is looked for under, below DATA_ROOT (an absolute path stands for itself).
+        candidates: What is trained where the person names nothing.
+        medals: Score of the gold, silver, bronze and median line of the private leaderboard.
+    """
+
+    name: str
+    title: str
+    layout: str
+    id_column: str
+    target_column: str
+    submission: SubmissionKind
+    train_table: str = "train.csv"
+    test_table: str = "test.csv"
+    sample_submission: str = "sample_submission.csv"
+    train_folder: str = "train"
+    test_folder: str = "test"
+    path_column: str | None = None
+    condition_column: str | None = None
+    group_column: str | None = None
+    metric: str = "macro_f1"
+    also: tuple[str, ...] = ("accuracy",)
+    task: Task = "classify"
+    channels: Literal[1, 3] = 3
+    pixels: int = 224
+    resize: Resize = "squash"
+    symmetries: frozenset[Symmetry] = PHOTO_SYMMETRIES
+    twins: bool = True
+    positive: str | None = None
+    candidates: tuple[str, ...] = ("scratch_cnn",)
+    n_folds: int = 5
+    fold_seed: int = 2026
+    slug: str | None = None
+    folders: tuple[str, ...] = ()
+    sample: str | None = None
+    medals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def submission_columns(self) -> tuple[str, str]:
+        """Return the two columns of the CSV: id and answer."""
+        return self.id_column, self.target_column
+
+    def facts_in_key(self) -> dict[str, Any]:
+        """Return the facts that change a run's numbers; prose, sources, defaults and medal lines do not."""
+        names = ("name", "task", "target_column", "condition_column", "channels", "resize")
+        facts: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return {**facts, "symmetries": sorted(self.symmetries)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """One architecture, as facts beside its `build(pixels, variant, weights, **options)`.
+
+    Attributes:
+        name: Key of the backbone: the name of its file.
+        build: Makes the feature extractor: pixels 0..255 in, feature map or tokens out.
+        variants: Published names, smallest first, `tiny` always among them.
+        default_variant: The variant that a candidate without one means.
+        options: Names of Recipe fields that `build` takes as keywords.
+        seconds_per_photo: Measured seconds of one training step, per photo, on one core at `measured_pixels`, per variant.
+    """
+
+    name: str
+    build: Callable[..., keras.Model]
+    variants: tuple[str, ...]
+    default_variant: str
+    options: tuple[str, ...] = ()
+    seconds_per_photo: Mapping[str, float] = field(default_factory=dict)
+    measured_pixels: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything about training that tuning may change; saved whole with every run.
+
+    Attributes:
+        pixels: Side of the square that the backbone sees.
+        epochs: Passes over the training rows; fixed, there is no early stopping on the rows that score the fold.
+        inner_valid: Share of the training rows held back inside the fold to choose the best epoch; 0 uses the last.
+        learning_rate: Peak rate of AdamW, reached after `warmup` (a share of all steps), then falling along a cosine.
+        strength: The one knob of augmentation, 0 (none) to 1.
+        accumulation_steps: Batches whose gradients are averaged into one step.
+        class_weights: Whether rare classes weigh more in the loss (inverse square root of their share).
+    """
+
+    pixels: int = 96
+    epochs: int = 20
+    batch_size: int = 32
+    accumulation_steps: int = 1
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    label_smoothing: float = 0.1
+    strength: float = 0.5
+    dropout: float = 0.3
+    class_weights: bool = False
+    inner_valid: float = 0.0
+    activation: Literal["leaky_relu", "relu"] = "leaky_relu"
+    width: int = 32
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values, as it stands in `run.json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one asks for: `name[:variant][:fit][:Npx]`, parsed. None means the default."""
+
+    backbone: str
+    variant: str | None = None
+    fit: Fit | None = None
+    pixels: int | None = None
+
+    def __str__(self) -> str:
+        parts = [self.backbone, self.variant, self.fit, f"{self.pixels}px" if self.pixels else None]
+        return ":".join(part for part in parts if part)

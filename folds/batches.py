@@ -1,0 +1,81 @@
+"""Batches for Keras from the image cache: rows by content hash, augmented from (seed, epoch, row) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from comp.augment import Policy, image_seeds
+from comp.images import ImageStore
+
+
+class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """One epoch after the other of shuffled, augmented photos with one-hot targets and row weights.
+
+    Every batch has the same number of rows (another shape would be compiled again), so an epoch leaves out the few rows that do
+    not fill one; they differ from epoch to epoch. What a batch holds depends on (seed, epoch, batch) only.
+
+    Args:
+        shas: (N,) content hash of each train row.
+        targets: (N, C) float32, one-hot.
+        row_weights: (N,) float32.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        shas: Sequence[str],
+        targets: np.ndarray,
+        row_weights: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        policy: Policy,
+        first_epoch: int = 0,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.store, self.shas, self.targets, self.row_weights = store, list(shas), targets, row_weights
+        self.batch_size = min(batch_size, len(self.shas))
+        self.seed, self.policy = seed, policy
+        self.start_epoch(first_epoch)
+
+    def __len__(self) -> int:
+        return len(self.shas) // self.batch_size
+
+    def start_epoch(self, epoch: int) -> None:
+        """Shuffle for an epoch; what came before does not matter, so a resumed fit sees the same rows.
+
+        A callback calls it: Keras 3.15 calls `on_epoch_end` of a PyDataset once before the first epoch too.
+        """
+        self.epoch = epoch
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.shas))
+
+    def __getitem__(self, batch: int) -> tuple[Any, Any, Any]:
+        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        photos = self.store.gather([self.shas[row] for row in rows])
+        photos = self.policy.apply(photos, image_seeds(self.seed, self.epoch, rows))
+        return photos, self.targets[rows], self.row_weights[rows]
+
+
+def predict_logits(model: keras.Model, store: ImageStore, shas: Sequence[str], batch_size: int = 32) -> np.ndarray:
+    """Return (N, C) float32 logits of photos in the order asked; every batch has the same shape, the last one filled up."""
+    shas = list(shas)
+    if not shas:
+        return np.empty((0, model.output_shape[-1]), np.float32)
+    parts = []
+    for start in range(0, len(shas), batch_size):
+        batch = shas[start : start + batch_size]
+        filled = batch + [batch[-1]] * (batch_size - len(batch))
+        parts.append(np.asarray(model.predict_on_batch(store.gather(filled)))[: len(batch)])
+    return np.concatenate(parts).astype(np.float32)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return (N, C) float32 probabilities of (N, C) logits, computed in double precision."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), dtype=np.float32)

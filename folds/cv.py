@@ -1,0 +1,100 @@
+"""All folds of all runs as jobs: what is finished is taken, the rest is trained, then out-of-fold tables are put together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from comp.engine import Engine, Job, Listener
+from comp.images import CACHE
+from comp.store import read_marker, write_json
+from folds.dataset import Dataset
+from folds.oof import Predictions, assemble
+from folds.presets import seconds_of_fold
+from folds.runs import RunPlan, fold_dir, run_dir
+
+LIBRARIES = ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "albumentations", "scikit-learn")
+
+
+def train_runs(
+    plans: Sequence[RunPlan], dataset: Dataset, engine: Engine, listener: Listener, cache_dir: Path = CACHE
+) -> list[Predictions]:
+    """Return the predictions of each run, in order; folds that are finished are not trained again.
+
+    Raises:
+        TrainingFailed: If a fold cannot be trained; finished folds are kept.
+        Refused: If a stored fold does not match the fold table.
+    """
+    for plan in plans:
+        write_run(dataset.folder, plan)
+    engine.run(fold_jobs(plans, dataset, cache_dir), listener)
+    return [assemble(run_dir(dataset.folder, plan), dataset) for plan in plans]
+
+
+def fold_jobs(plans: Sequence[RunPlan], dataset: Dataset, cache_dir: Path = CACHE) -> list[Job]:
+    """Return a job for each fold that is not finished, the longest runs first so that no long one is left for the end."""
+    jobs = []
+    for plan in plans:
+        run = run_dir(dataset.folder, plan)
+        seconds = seconds_of_fold(plan.candidate, plan.recipe, len(dataset.in_folds))
+        jobs += [
+            Job(
+                function="folds.train:fit_fold",
+                arguments={"run": str(run), "fold": fold, "cache_dir": str(cache_dir)},
+                label=f"{plan.candidate} fold {fold}",
+                needs_keras=True,
+                is_fresh=True,
+                log_path=str(fold_dir(run, fold) / "log.txt"),
+                size=seconds,
+            )
+            for fold in unfinished_folds(run, dataset.n_folds)
+        ]
+    return sorted(jobs, key=lambda job: -job.size)
+
+
+def unfinished_folds(run: Path, n_folds: int) -> list[int]:
+    """Return the folds of a run that are still to be trained."""
+    return [fold for fold in range(n_folds) if read_marker(fold_dir(run, fold)) is None]
+
+
+def write_run(dataset_folder: Path, plan: RunPlan) -> None:
+    """Write `run.json`, where it is not there yet: all that decides the run's numbers, and what it was made with."""
+    path = run_dir(dataset_folder, plan) / "run.json"
+    if path.is_file():
+        return
+    write_json(
+        path,
+        {
+            "candidate": vars(plan.candidate),
+            "key": plan.key,
+            "key_parts": plan.key_parts(),
+            "commit": commit(),
+            "versions": library_versions(),
+            "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that results may depend on; recorded, and not part of any key."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """Return the commit of the working tree, `+` behind it where files differ, the empty string outside git."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

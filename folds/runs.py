@@ -1,0 +1,109 @@
+"""Where runs lie on disk: this module alone knows their paths.
+
+    runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
+        <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json
+            fold-<k>/                      valid.npy, test.npy, model.weights.h5, history.json, log.txt, done.json
+        submissions/<hash8>.csv and .json
+    runs/ledger.csv
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comp.augment import POLICY_VERSION
+from comp.images import DECODE_VERSION
+from comp.spec import Candidate, Recipe
+from comp.store import key_of, read_json
+
+RUNS = Path("runs")
+RESULTS_VERSION = 1  # raised by hand when code changes results: runs of another version are made again
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """All that decides a run's numbers, before it is made.
+
+    Attributes:
+        candidate: With variant, fit and pixels filled in.
+        facts: Competition facts that change numbers.
+        data8: The fold table it is trained over.
+        weights_sha: Hash of the pre-trained weights, or the empty string.
+        precision: Keras' name of the dtype policy.
+    """
+
+    candidate: Candidate
+    recipe: Recipe
+    seed: int
+    facts: dict[str, Any]
+    data8: str
+    threads: int
+    backend: str
+    weights_sha: str = ""
+    precision: str = "float32"
+
+    def key_parts(self) -> dict[str, Any]:
+        """Return what the run's key hashes: two plans with equal parts give the same numbers."""
+        return {
+            "versions": {"results": RESULTS_VERSION, "pixels": DECODE_VERSION, "policy": POLICY_VERSION},
+            "candidate": str(self.candidate),
+            "recipe": self.recipe.as_dict(),
+            "seed": self.seed,
+            "competition": self.facts,
+            "data8": self.data8,
+            "threads": self.threads,
+            "backend": self.backend,
+            "weights": self.weights_sha,
+            "precision": self.precision,
+        }
+
+    @property
+    def key(self) -> str:
+        """Return the run's key: 64 hexadecimal digits."""
+        return key_of(self.key_parts())
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's folder: readable, and different for different keys."""
+        readable = re.sub(r"[^\w.-]+", "-", f"{self.candidate}".replace("/", ""))
+        return f"{readable}-s{self.seed}-{self.key[:8]}"
+
+
+def dataset_dir(competition: str, data8: str, runs: Path = RUNS) -> Path:
+    """Return the folder of one fold table and all that was computed over it."""
+    return runs / competition / data8
+
+
+def run_dir(dataset: Path, plan: RunPlan) -> Path:
+    """Return the folder of a run."""
+    return dataset / plan.name
+
+
+def fold_dir(run: Path, fold: int) -> Path:
+    """Return the folder of one fold of a run."""
+    return run / f"fold-{fold}"
+
+
+def submission_path(dataset: Path, sha: str) -> Path:
+    """Return where a CSV with that hash lies; its manifest has the same name with `.json`."""
+    return dataset / "submissions" / f"{sha[:8]}.csv"
+
+
+def other_datasets(competition: str, data8: str, runs: Path = RUNS) -> list[str]:
+    """Return the other fold tables of a competition that have runs here."""
+    folders = (runs / competition).glob("*/dataset.json")
+    return sorted(path.parent.name for path in folders if path.parent.name != data8)
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """Return a run's `run.json`."""
+    facts: dict[str, Any] = read_json(run / "run.json")
+    return facts
+
+
+def recipe_of(run: Path) -> Recipe:
+    """Return the recipe that a run was made with."""
+    return Recipe(**read_run(run)["key_parts"]["recipe"])

@@ -1,0 +1,1 @@
+"""WHAT is handed in: plan, ensembles, CSVs and their checks."""

@@ -1,0 +1,72 @@
+"""Scoring a CSV against answers, as a hidden grader would: with the competition's metrics, after the same checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from comp.errors import BadInput, Refused
+from comp.metrics import metric
+from comp.spec import Competition
+from comp.tables import read_csv
+from submissions.check import check_frame
+
+
+def grade(file: Path, answers: Path, competition: Competition) -> dict[str, float]:
+    """Return the competition's metrics of a CSV, and `n`, the number of rows.
+
+    Args:
+        file: The submission.
+        answers: Table with the competition's id and target columns; others are ignored.
+
+    Raises:
+        BadInput: If the answers lack a column.
+        Refused: If the submission is malformed; the first bad row is named.
+    """
+    id_column, target_column = competition.submission_columns
+    truth_table = read_csv(answers)
+    for column in (id_column, target_column):
+        if column not in truth_table.columns:
+            raise BadInput(f"{answers}: it has no column {column!r}, only {', '.join(truth_table.columns)}")
+    return grade_frame(read_csv(file), truth_table[id_column], truth_table[target_column], competition, str(file))
+
+
+def grade_frame(
+    frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
+) -> dict[str, float]:
+    """Grade a submission that is read as text; rows are matched by id, so their order does not matter."""
+    id_column, target_column = competition.submission_columns
+    if id_column not in frame.columns:
+        raise Refused(f"{name}: it has no column {id_column!r}, only {', '.join(map(str, frame.columns))}")
+    wanted = dict(zip(ids, labels, strict=True))
+    foreign = [row_id for row_id in frame[id_column] if row_id not in wanted]
+    if foreign or len(frame) != len(wanted):
+        first = f", the first foreign one is {foreign[0]!r}" if foreign else ""
+        raise Refused(f"{name}: it has {len(frame)} ids, the answers have {len(wanted)}{first}")
+    known = sorted(set(labels))
+    classes = sorted({*known, *frame[target_column]}) if competition.submission == "label" else known
+    check_frame(frame, competition, list(frame[id_column]), classes, name)
+    if frame[id_column].duplicated().any():
+        raise Refused(f"{name}: id {frame[id_column][frame[id_column].duplicated()].iloc[0]!r} is there twice")
+    truth = np.array([classes.index(wanted[row_id]) for row_id in frame[id_column]])
+    probabilities = _probabilities(frame, competition, classes)
+    scores = {one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *competition.also)}
+    return {**scores, "n": len(frame)}
+
+
+def _probabilities(frame: pd.DataFrame, competition: Competition, classes: list[str]) -> np.ndarray:
+    target_column = competition.target_column
+    if competition.submission == "label":
+        return np.eye(len(classes))[[classes.index(label) for label in frame[target_column]]]
+    if competition.submission == "probability":
+        positive = frame[target_column].astype(float).to_numpy()
+        columns = [positive if name == (competition.positive or classes[-1]) else 1 - positive for name in classes]
+        return np.stack(columns, axis=1)
+    return frame[classes].astype(float).to_numpy()
+
+
+def grade_line(scores: dict[str, float]) -> str:
+    """Return the scores as one line that a script can read: `macro_f1=0.8123 accuracy=0.8567 n=894`."""
+    return " ".join(f"{name}={value}" if name == "n" else f"{name}={value:.4f}" for name, value in scores.items())

@@ -1,0 +1,190 @@
+"""The main job: plan, photos, folds, training, out-of-fold, ensemble, checked CSV, and what it scores."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comp.console import relative, say, show_table
+from comp.store import read_marker
+from comp.tables import read_csv
+from folds.cv import commit, library_versions
+from folds.dataset import Dataset
+from folds.oof import Predictions, Score, score
+from folds.runs import RunPlan, fold_dir, run_dir
+from submissions.ensemble import equal_mean
+from submissions.grade import grade_frame
+from submissions.plan import Plan, Settings, make_plan, show_plan
+from submissions.prepare import fold_table, open_planned_engine, read_photos, train
+from submissions.write import copy_to, write_submission
+
+HINTED_PRESETS = {"quick": "standard", "standard": "best"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the result table: a run or the ensemble, its scores by metric, and the seconds of work behind it."""
+
+    name: str
+    scores: dict[str, Score]
+    seconds: float
+    run: RunPlan | None = None
+
+
+def submit(settings: Settings) -> Path:
+    """Run the whole job and return the path of the CSV.
+
+    Raises:
+        FoldboardError: With one clear line; what was finished is kept and taken by the next run.
+    """
+    plan, dataset, predictions = train_all(settings)
+    ensemble = equal_mean(predictions)
+    lines = result_lines(plan, dataset, predictions, ensemble)
+    show_results(plan, lines)
+    path = write_submission(plan.tables, dataset, ensemble, _manifest(plan, dataset, lines))
+    _show_test_score(plan, dataset, path, lines[-1].scores[plan.competition.metric])
+    _show_next(plan)
+    return copy_to(path, settings.out) if settings.out else path
+
+
+def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
+    """Do the part of the job up to the out-of-fold tables: `make train`."""
+    plan = make_plan(settings)
+    show_plan(plan)
+    engine = open_planned_engine(plan)
+    dataset = fold_table(plan, read_photos(plan, engine))
+    return plan, dataset, train(plan, dataset, engine)
+
+
+def result_lines(
+    plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], ensemble: Predictions
+) -> list[Line]:
+    """Return a line for each run, in the order of the plan, and the ensemble's as the last."""
+    metrics = (plan.competition.metric, *plan.competition.also)
+    lines = [
+        Line(
+            f"{run.candidate} seed {run.seed}" if len(plan.seeds) > 1 else str(run.candidate),
+            {name: score(dataset, predictions[run.name].oof, name) for name in metrics},
+            run_seconds(dataset, run),
+            run,
+        )
+        for run in plan.runs(dataset.data8)
+    ]
+    together = {name: score(dataset, ensemble.oof, name) for name in metrics}
+    return [*lines, Line("ensemble (equal mean)", together, sum(line.seconds for line in lines))]
+
+
+def run_seconds(dataset: Dataset, run: RunPlan) -> float:
+    """Return the seconds of work that a run's folds took, summed over its jobs."""
+    markers = [read_marker(fold_dir(run_dir(dataset.folder, run), fold)) for fold in range(dataset.n_folds)]
+    return float(sum(marker["seconds"] for marker in markers if marker))
+
+
+def show_results(plan: Plan, lines: list[Line]) -> None:
+    """Print the table: candidate, CV score with interval, mean and deviation of folds, seconds of work."""
+    main, *others = (plan.competition.metric, *plan.competition.also)
+    rows = []
+    for line in lines:
+        found = line.scores[main]
+        rows.append(
+            [
+                line.name,
+                f"{found.value:.4f}",
+                f"{found.low:.4f} to {found.high:.4f}",
+                f"{found.fold_mean:.4f} ± {found.fold_deviation:.4f}",
+                *[f"{line.scores[name].value:.4f}" for name in others],
+                f"{line.seconds:.0f}",
+            ]
+        )
+    say()
+    show_table(
+        f"{plan.competition.name}, out-of-fold over {lines[0].scores[main].n_rows:,} rows",
+        ["candidate", main, "95 % interval", "mean ± deviation of folds", *others, "job seconds"],
+        rows,
+    )
+    left_out = lines[0].scores[main].n_classes_left_out
+    if left_out:
+        say(f"{left_out} classes have fewer groups than folds; these scores leave their rows out")
+
+
+def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]:
+    main = plan.competition.metric
+    runs = [
+        {
+            "backbone": line.run.candidate.backbone,
+            "variant": line.run.candidate.variant,
+            "fit": line.run.candidate.fit,
+            "pixels": line.run.candidate.pixels,
+            "seed": line.run.seed,
+            "folds": dataset.n_folds,
+            "key": line.run.key,
+            "folder": run_dir(dataset.folder, line.run).as_posix(),
+            "cv": _cv(line.scores[main]),
+            "seconds": round(line.seconds, 1),
+        }
+        for line in lines
+        if line.run
+    ]
+    return {
+        "metric": main,
+        "cv": _cv(lines[-1].scores[main]),
+        "also": {name: _cv(found) for name, found in lines[-1].scores.items() if name != main},
+        "ensemble": {"method": "equal mean", "weights": [1 / len(runs)] * len(runs)},
+        "runs": runs,
+        "data8": dataset.data8,
+        "n_train": len(dataset.in_folds),
+        "n_test": len(dataset.test),
+        "preset": plan.settings.preset,
+        "command": command_line(),
+        "commit": commit(),
+        "versions": library_versions(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _cv(found: Score) -> dict[str, float]:
+    return {"score": round(found.value, 6), "low": round(found.low, 6), "high": round(found.high, 6)}
+
+
+def command_line() -> str:
+    """Return the command that the person typed, as `make` handed it down, else as Python got it."""
+    module = Path(sys.argv[0]).parent.name
+    return os.environ.get("FOLDBOARD_COMMAND") or shlex.join(["python", "-m", module, *sys.argv[1:]])
+
+
+def _show_test_score(plan: Plan, dataset: Dataset, path: Path, cv: Score) -> None:
+    """Grade the CSV where answers are known: those of an embedded sample, or of the hold-out."""
+    competition = plan.competition
+    if plan.source.answers is not None:
+        table = read_csv(plan.source.answers)
+        ids, labels, what = table[competition.id_column], table[competition.target_column], "the sample's answers"
+    elif dataset.answers is not None:
+        ids, labels, what = dataset.test["id"], dataset.answers, "the held-out tenth"
+    else:
+        return
+    scores = grade_frame(read_csv(path), ids, labels, competition, str(path))
+    name = competition.metric
+    say(f"test {name} {scores[name]:.4f} on {scores['n']} rows ({what}); CV interval {cv.low:.4f} to {cv.high:.4f}")
+
+
+def _show_next(plan: Plan) -> None:
+    settings = plan.settings
+    say()
+    say("what to try next:")
+    better = HINTED_PRESETS.get(settings.preset)
+    base = "make submit" + ("" if settings.competition == "specimens" else f" COMP={shlex.quote(settings.competition)}")
+    if settings.data:
+        base += f" DATA={shlex.quote(relative(settings.data))}"
+    if better:
+        say(f"  {base} PRESET={better}    longer training")
+    if len(plan.seeds) == 1:
+        say(f"  {base} SEEDS=3    how much of a difference is luck")
+    if settings.competition == "specimens":
+        say("  make submit COMP=rare_species DATA=folder    the same on real photos")
+    say()
+

@@ -1,0 +1,1 @@
+"""WHICH settings: studies over the same folds."""
