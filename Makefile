@@ -1,8 +1,8 @@
 # The short way in: sets up .venv by itself, then prints and runs the `python -m` line that a target stands for.
 #
 # Written for GNU make 3.81 (macOS) to 4.x and any POSIX shell. Every path is relative: the checkout may lie in a folder
-# with spaces. Variables come from the command line and, as is make's habit, from the environment: the printed line shows
-# each one that is in force. They become options and are not handed on as environment variables.
+# with spaces. Variables come from the command line and, as is make's habit, from the environment: the printed line
+# shows each one that is in force. They become options and are not handed on as environment variables.
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
@@ -14,13 +14,14 @@ PY := .venv/bin/python
 
 variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT ARGS
 unexport $(variables)
+known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 # A mistyped variable would start the wrong training without a word.
 ifeq ($(MAKELEVEL),0)
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-unknown := $(filter-out $(variables) PYTHON REAL_DATA SHELL MAKE%,$(given))
-$(if $(unknown),$(error $(unknown): no such variable; known are $(variables) PYTHON REAL_DATA; `make` explains them))
+unknown := $(filter-out $(known) SHELL MAKE%,$(given))
+nothing := $(if $(unknown),$(error $(unknown): no such variable, known are $(known); plain `make` explains them))
 endif
 
 help:  ## show this page
@@ -69,9 +70,9 @@ clean-runs: .venv  ## delete trained runs, after asking; never CSVs or the ledge
 lock:  ## compile requirements.txt anew from pyproject.toml (for maintainers)
 	@mkdir -p cache && $(call quoted,$(call suitable,$(shell $(find_python)))) -m venv --clear cache/lock && \
 	  $(call pip_install,cache/lock/bin/python) uv
-	$(call run,cache/lock/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header \
-	  pyproject.toml -o requirements.txt)
+	$(call run,cache/lock/bin/python -m uv pip compile $(lock_options) pyproject.toml -o requirements.txt)
 	@echo requirements.txt
+lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 
 #: Variables:
 #: COMP=name          competition, or a file: COMP=./mine.py (default specimens)
@@ -107,7 +108,7 @@ define run
 @set -- $(1) $(value ARGS); line=; \
 for word do \
   case $$word in \
-    ''|*[!A-Za-z0-9_./:,=@%+-]*) word="'$$(printf %s "$$word" | sed "s/'/'\\\\''/g")'" ;; \
+    ''|*[!A-Za-z0-9_./:,=@%+-]*) word=$$(printf %s "$$word" | sed "s/'/'\\\\''/g"); word="'$$word'" ;; \
   esac; \
   line="$$line $$word"; \
 done; \
@@ -166,7 +167,8 @@ define make_venv
 python=$(call quoted,$(1)); exec 9<requirements.txt; \
 $(call take_lock,| fcntl.LOCK_NB) || { echo "Waiting for another make to set up .venv" >&2; $(call take_lock,); }; \
 if $(is_current); then exit; fi; \
-echo "Setting up .venv with Python $$("$$python" -c $(print_version)) (about 3 minutes the first time)" >&2; \
+version=$$("$$python" -c $(print_version)); \
+echo "Setting up .venv with Python $$version (about 3 minutes the first time)" >&2; \
 rm -f .venv/.installed; \
 "$$python" -m venv --clear .venv && cp requirements.txt .venv/.wanted || exit; \
 if $(call pip_install,$(PY)) -r .venv/.wanted >.venv/pip.log 2>&1; then \

@@ -1,7 +1,8 @@
-"""The one knob of augmentation: cached pixels in, randomly moved, tinted and cut pixels out, on their way to a training step.
+"""The one knob of augmentation: cached pixels in, randomly moved, tinted and cut pixels out, on the way to training.
 
-The only module that imports albumentations (2.0.8, its last MIT release), and only inside a function: 0.7 s that runs without
-augmentation never pay. What happens to a photo depends on its own seed alone, so workers, batches and order change nothing.
+The only module that imports albumentations (2.0.8, its last MIT release), and only inside a function: 0.7 s that runs
+without augmentation never pay. What happens to a photo depends on its own seed alone: workers, batches and order change
+nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SATURATION = 0.40  # factor, likewise
 HUE = 0.06  # turns of the colour wheel (22 degrees), either way
 HOLE = 0.30  # longest side of a cut-out hole, share of the image's side; the shortest is a third of it
 MAX_HOLES = 2
-# Probabilities at strength 1; they grow with the square root of strength, so 0.5 applies a transform 0.71 times as often.
+# Probabilities at strength 1; they grow with the square root of strength, so at 0.5 they are 0.71 times these.
 CHANCE = {"flip": 0.5, "affine": 0.8, "light": 0.8, "colour": 0.5, "cutout": 0.5}
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -45,10 +46,10 @@ _PCG_INCREMENT = 0xDA3E39CB94B95BDB  # any odd constant: it names one of PCG64's
 class Policy:
     """What augmentation may do, and how much of it; made by `policy`.
 
-    Promises: image i is changed by what its own seed says only, whatever batch, order, thread, worker or process it comes in;
-    what is not in `symmetries` never happens; the input is never written to. Each thread keeps its own albumentations chain,
-    because a Compose is not thread-safe. It pickles as its two facts. OpenCV's threads are the caller's business: where
-    several workers augment, each calls `cv2.setNumThreads(0)` once.
+    Promises: image i is changed by what its own seed says only, whatever batch, order, thread, worker or process it
+    comes in; what is not in `symmetries` never happens; the input is never written to. Each thread keeps its own
+    albumentations chain, because a Compose is not thread-safe. It pickles as its two facts. OpenCV's threads are the
+    caller's business: where several workers augment, each calls `cv2.setNumThreads(0)` once.
 
     Attributes:
         strength: The knob, 0 (identity) to 1.
@@ -125,8 +126,8 @@ def image_seeds(seed: int, epoch: int, indices: npt.NDArray[np.integer[Any]]) ->
     Returns:
         (B,) int64, 0 to 2**63 - 1, in the order of `indices`.
 
-    Source: the finaliser of splitmix64, "Fast Splittable Pseudorandom Number Generators" (Steele, Lea and Flood, OOPSLA 2014),
-    constants of Stafford's variant 13, once for each of the three numbers.
+    Source: splitmix64, "Fast Splittable Pseudorandom Number Generators" (Steele, Lea and Flood, OOPSLA 2014), with the
+    constants of Stafford's variant 13; one step takes in the epoch, one the row, one mixes what came out.
     """
     state = np.full(1, seed & _MASK, np.uint64)
     for number in (np.full(1, epoch & _MASK, np.uint64), np.asarray(indices).astype(np.uint64)):
@@ -145,15 +146,16 @@ def _splitmix(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 class _Chain:
     """One thread's albumentations chain, whose random sources are set anew for every image.
 
-    `Compose.set_random_seed` makes two generators a transform (140 microseconds), and gives all transforms the same draws: what
-    is flipped would always be rotated too. Here all transforms share two sources, set in place (5 microseconds).
+    `Compose.set_random_seed` makes two generators a transform (78 microseconds for this chain), and gives all
+    transforms the same draws: what is flipped would always be rotated too. Here all share two sources, set in place (5
+    microseconds).
     """
 
     def __init__(self, strength: float, symmetries: frozenset[str], channels: int) -> None:
-        A = _albumentations()
+        library = _albumentations()
         self._draws = random.Random(0)
         self._bits = np.random.PCG64(0)
-        self._compose = A.Compose(_transforms(strength, symmetries, channels), is_check_shapes=False)
+        self._compose = library.Compose(_transforms(strength, symmetries, channels), is_check_shapes=False)
         self._compose.set_random_state(np.random.Generator(self._bits), self._draws)
 
     def __call__(self, image: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
@@ -178,12 +180,11 @@ def _albumentations() -> Any:
 
 
 def _transforms(strength: float, allowed: frozenset[str], channels: int) -> list[albumentations.BasicTransform]:
-    """Return the transforms that are allowed, geometry first and holes last, so that holes are neither bent nor tinted."""
-    A = _albumentations()
+    """Return the transforms that are allowed, geometry first, holes last: a hole is neither bent nor tinted."""
     chance = {name: share * strength**0.5 for name, share in CHANCE.items()}
     transforms = []
     if "flip" in allowed:
-        transforms.append(A.HorizontalFlip(p=chance["flip"]))
+        transforms.append(_albumentations().HorizontalFlip(p=chance["flip"]))
     if allowed & {"zoom", "rotate", "shift"}:
         transforms.append(_affine(strength, allowed, chance["affine"]))
     if allowed & {"brightness", "contrast"}:
@@ -233,10 +234,10 @@ def _cutout(strength: float, chance: float) -> albumentations.CoarseDropout:
 def _check(images: npt.NDArray[np.uint8], seeds: npt.NDArray[np.integer[Any]]) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape[1:]:
         raise BadInput(
-            f"images to augment: expected (B, H, W, 1 or 3) uint8, got {images.shape} {images.dtype}; convert them first"
+            f"images to augment: expected (B, H, W, 1 or 3) uint8, got {images.shape} {images.dtype}; convert them"
         )
     if seeds.shape != images.shape[:1] or seeds.dtype.kind not in "iu" or (seeds.size and seeds.min() < 0):
         raise BadInput(
-            f"seeds of {len(images)} images: expected as many whole numbers from 0 on, got {seeds.shape} {seeds.dtype}; "
-            "make them with image_seeds"
+            f"seeds of {len(images)} images: expected as many whole numbers from 0 on, got {seeds.shape} "
+            f"{seeds.dtype}; make them with image_seeds"
         )

@@ -92,14 +92,28 @@ def progress(label: str, total: float, unit: str = "") -> Iterator[Listener]:
 
 @contextmanager
 def _bar(label: str, total: float, unit: str) -> Iterator[Listener]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     count = [MofNCompleteColumn(), TextColumn(unit)] if unit else [TaskProgressColumn()]
-    columns = [TextColumn("{task.description}"), BarColumn(), *count, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *count,
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
     with Progress(*columns, console=console()) as bars:
         task = bars.add_task(label, total=total)
-        yield _summing(lambda done: bars.update(task, completed=done), lambda line: bars.console.print(line))
+        yield _summing(lambda done: bars.update(task, completed=done), bars.console.print)
 
 
 def _tenths(label: str, total: float) -> Listener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -94,7 +95,7 @@ def _decode_with_pillow(data: bytes) -> Photo:
         raise Unreadable(_reason(error)) from error
 
 
-def _to_rgb(image) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _to_rgb(image: Any) -> np.ndarray:
     from PIL import Image
 
     if image.mode in _SIXTEEN_BITS or image.mode == "F":

@@ -1,10 +1,10 @@
 """The one exception tree: every failure that a person can cause or mend ends as one clear line.
 
-    FoldboardError            exit status 1
-    |-- BadInput              exit status 2: what the person gave cannot be used
-    |-- Refused               exit status 3: a stored file no longer matches its fingerprint, or a check failed
-    |-- TrainingFailed        exit status 4: a fold could not be trained, after the retries
-    `-- NoSpace               exit status 5: the disk is full
+FoldboardError            exit status 1
+|-- BadInput              exit status 2: what the person gave cannot be used
+|-- Refused               exit status 3: a stored file no longer matches its fingerprint, or a check failed
+|-- TrainingFailed        exit status 4: a fold could not be trained, after the retries
+`-- NoSpace               exit status 5: the disk is full
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def guess_facts(data_dir: Path) -> Guess:
 
 def _read_csvs(data_dir: Path) -> _Csvs:
     found = sorted((path.name for path in data_dir.glob("[!.]*.[cC][sS][vV]")), key=natural_key)
-    sample = _only([name for name in found if "sample" in name.lower()], data_dir, "sample submission")
+    sample = _only([name for name in found if "submission" in name.lower()], data_dir, "sample submission")
     test = _only([name for name in found if name.lower().startswith("test")], data_dir, "test table")
     names = {"sample_submission": sample, "test_table": test}
     others = {name: read_csv(data_dir / name) for name in found if name not in (sample, test)}
@@ -178,10 +178,13 @@ def _of_folders(csvs: _Csvs, data_dir: Path) -> Guess:
     top = folders_in(data_dir)
     train = next((name for name in top if name.lower() in _TRAIN_FOLDERS and _classes(data_dir / name)), "")
     test = next((name for name in top if name.lower() in _TEST_FOLDERS), "test")
-    apart = frozenset() if train else _TRAIN_FOLDERS | _TEST_FOLDERS
-    classes = [name for name in _classes(data_dir / train) if name.lower() not in apart]
-    if len(classes) < 2:
+    classes = [name for name in _classes(data_dir / train) if train or name != test]
+    doubtful = [name for name in classes if not train and name.lower() in _TRAIN_FOLDERS | _TEST_FOLDERS]
+    if len(classes) - len(doubtful) < 2:
         raise BadInput(_why_nothing(csvs, data_dir))
+    if doubtful:
+        beside = f"{doubtful[0]}/ holds photos itself and lies beside class folders ({shown(classes, 3)})"
+        raise BadInput(f"{data_dir}: {beside}: is it a class? expected train/<class>/1.jpg, or class folders alone")
     sample = csvs.sample
     id_column, target = ("id", "label") if sample is None else _columns(sample)[:2]
     submission, doubts = _submission(sample, set(classes))
@@ -231,7 +234,7 @@ def _why_nothing(csvs: _Csvs, data_dir: Path) -> str:
             return f"{data_dir / name}: {nearest}; expected whole paths below the folder, such as train/1.jpg: add them"
     wanted = "a CSV with a column of photo paths, or class folders (train/<class>/1.jpg or <class>/1.jpg)"
     tables = [f"{name} with columns {shown(_columns(frame), 9)}" for name, frame in csvs.others.items()]
-    return f"{data_dir}: expected {wanted}; saw {'; '.join(tables + [_seen(data_dir)])}"
+    return f"{data_dir}: expected {wanted}; saw {'; '.join([*tables, _seen(data_dir)])}"
 
 
 def _nearest_to_path(frame: pd.DataFrame, data_dir: Path) -> str | None:

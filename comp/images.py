@@ -321,3 +321,9 @@ class _Chunk:
             os.rename(temporary, target)
             sync_folder(self.store.folder)
 
+
+def unreadable_table(bad: dict[str, str]) -> str:
+    """Return the CSV that names unreadable files: path, why."""
+    import pandas as pd
+
+    return pd.DataFrame({"path": list(bad), "why": list(bad.values())}).to_csv(index=False)

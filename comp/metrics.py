@@ -1,10 +1,11 @@
 """The leaderboard's metrics: true classes and probabilities in, one number and its bootstrap interval out.
 
-A metric is `prepare(truth, probabilities) -> score(weights)`: what does not depend on the rows' weights (the largest class, the
-losses, the sorted order) is computed once, so that each resample of the bootstrap, which is nothing but other weights, is cheap:
-0.2 ms for the macro F1 of 12,000 rows and 202 classes, 5 ms in scikit-learn. Conventions are those of scikit-learn 1.9, and
-tests hold every metric to it. Sums are NumPy's, never a dot product: BLAS shares those among threads, and then the last digits
-depend on how many there are. A new metric is one more `prepare` and one line in METRICS.
+A metric is `prepare(truth, probabilities) -> score(weights)`: what does not depend on the rows' weights (the labels,
+the losses, the sorted order) is computed once, so that each resample of the bootstrap, which is nothing but other
+weights, is cheap: 0.2 ms for the macro F1 of 12,000 rows and 202 classes, 5 ms in scikit-learn. Conventions follow
+scikit-learn 1.9, and tests hold every metric to it. Sums are NumPy's, never a dot product: BLAS shares those among
+threads, and then the last digits depend on how many there are. A new metric is one more `prepare` and one line in
+METRICS.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ SUM_TOLERANCE = 1e-3  # room for the rounding of float32 and of averages over ma
 class Metric:
     """A number that submissions are ranked by.
 
-    Rows of weight 0 count as absent, everywhere: a class that only they hold is not in a macro average. (scikit-learn counts such
-    a class as 0 in macro F1; on rows repeated by their weight, which is what a weight means here, the two agree.)
+    Rows of weight 0 count as absent, everywhere: a class that only they hold is not in a macro average. (scikit-learn
+    counts such a class as 0 in macro F1; on rows repeated by their weight, which is what a weight means, both agree.)
 
     Attributes:
         name: Its key in METRICS, as a competition names it.
         direction: Which way is better.
-        prepare: From truth (N,) and probabilities (N, C), both unchecked, to the score under weights (N,).
+        prepare: From truth (N,) and probabilities (N, C), both unchecked, to the score under weights (N,). It is for
+            whoever scores the same rows under many weights; all others call `function`, which checks.
     """
 
     name: str
@@ -52,7 +54,7 @@ class Metric:
 
         Raises:
             BadInput: If shapes or class indices do not fit, or no row counts.
-            Refused: If a row is no probabilities (see `check_probabilities`), or the metric is not defined on these rows.
+            Refused: If a row is no probabilities (see `check_probabilities`), or the metric is undefined on these rows.
         """
         truth = _checked(self.name, truth, probabilities)
         weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
@@ -85,8 +87,8 @@ def interval(
 ) -> tuple[float, float]:
     """Return the low and high end of the metric's bootstrap percentile interval.
 
-    Rows are drawn with replacement within each class, so every resample has the class sizes of the table and no class vanishes.
-    Memory does not grow with `n_resamples`; the same arguments give the same interval.
+    Rows are drawn with replacement within each class, so every resample has the class sizes of the table and no class
+    vanishes. Memory does not grow with `n_resamples`; the same arguments give the same interval.
 
     Args:
         truth: (N,) true class indices.
@@ -116,7 +118,8 @@ def check_probabilities(probabilities: Floats, what: str) -> None:
         what: Whose probabilities they are, the subject of the message.
 
     Raises:
-        Refused: If the shape is another, or naming the first row (from 0) that holds NaN or a negative, or sums otherwise.
+        Refused: If it is no such table; the message names the first row (from 0) that holds NaN or a negative number,
+            or sums to something else.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] == 0 or probabilities.dtype.kind != "f":
         got = f"{probabilities.shape} {probabilities.dtype}"
@@ -127,8 +130,8 @@ def check_probabilities(probabilities: Floats, what: str) -> None:
     if bad.any():
         row = int(bad.argmax())
         raise Refused(
-            f"{what}: expected probabilities of 0 or more that sum to 1, got lowest {lowest[row]:.6g} and sum {total[row]:.6g} "
-            f"in row {row} ({int(bad.sum())} such of {len(bad)}); predict again"
+            f"{what}: expected probabilities of 0 or more that sum to 1, got lowest {lowest[row]:.6g} and sum "
+            f"{total[row]:.6g} in row {row} ({int(bad.sum())} such of {len(bad)}); predict again"
         )
 
 
@@ -150,7 +153,7 @@ def _checked(name: str, truth: Truth, probabilities: Floats) -> Truth:
 
 
 def _within_class(truth: Truth, generator: np.random.Generator) -> Callable[[], Floats]:
-    """Return a function that draws one resample: (N,) how often each row came, summing to the class' size in each class."""
+    """Return a function that draws one resample: (N,) how often each row came; each class keeps its size."""
     order = np.argsort(truth, kind="stable")
     sizes = np.bincount(truth)
     starts = np.cumsum(sizes) - sizes
@@ -235,7 +238,10 @@ def _losses(truth: Truth, probabilities: Floats) -> Floats:
 
 
 def _top(k: int) -> Callable[[Truth, Floats], Floats]:
-    """Return a function to (N,) 1.0 where the true class is among the k largest; of equals the later comes first (scikit-learn)."""
+    """Return a function to (N,) 1.0 where the true class is among the k largest; of equals the later is larger.
+
+    So breaks scikit-learn ties; the label metrics take the first of equals, as NumPy does.
+    """
 
     def is_among(truth: Truth, probabilities: Floats) -> Floats:
         of_truth = probabilities[np.arange(len(truth)), truth][:, None]
@@ -250,7 +256,7 @@ def _top(k: int) -> Callable[[Truth, Floats], Floats]:
 def _prepare_auc(truth: Truth, probabilities: Floats) -> Score:
     """Return the area under the ROC curve: of column 1 for two classes, else the mean of each class against the rest.
 
-    Averaged are the classes that have rows of weight both in and out of them; scikit-learn raises or returns NaN for the others.
+    Averaged are the classes that have rows of weight both in and out of them; the others are NaN to scikit-learn.
     """
     classes = [1] if probabilities.shape[1] == 2 else np.unique(truth).tolist()
     areas = [_area(truth == each, probabilities[:, each]) for each in classes]
@@ -265,7 +271,11 @@ def _prepare_auc(truth: Truth, probabilities: Floats) -> Score:
 
 
 def _area(is_positive: npt.NDArray[np.bool_], scores: Floats) -> Score:
-    """Return the share of (positive, negative) pairs in which the positive scores higher, a tie counting half (Mann-Whitney)."""
+    """Return the share of (positive, negative) pairs in which the positive scores higher; a tie counts half.
+
+    Source: Mann and Whitney, "On a Test of Whether one of Two Random Variables is Stochastically Larger" (1947):
+    their U over the number of pairs is the area under the ROC curve.
+    """
     positives, negatives = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
     negatives = negatives[np.argsort(scores[negatives], kind="stable")]
     first = np.searchsorted(scores[negatives], scores[positives], "left")

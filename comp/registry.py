@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from comp.errors import BadInput
 from comp.spec import Backbone, Competition
@@ -113,9 +113,8 @@ def _execute(path: Path, asked: str) -> Mapping[str, Any]:
 
 def _line_in(path: Path, error: BaseException) -> str:
     """Return ` (line N)`: where in that file it happened, as far as it is known."""
-    if isinstance(error, SyntaxError):
-        return f" (line {error.lineno})"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    lines = [error.lineno] if isinstance(error, SyntaxError) and error.lineno else [frame.lineno for frame in frames]
     return f" (line {lines[-1]})" if lines else ""
 
 
@@ -144,7 +143,9 @@ def _fits(value: Any, hint: Any) -> bool:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return value in arguments
-    if origin is UnionType:
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
         return any(_fits(value, argument) for argument in arguments)
     if origin in (tuple, frozenset):
         return isinstance(value, origin) and all(_fits(item, arguments[0]) for item in value)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import statistics
 import sys
@@ -74,7 +73,7 @@ def describe(data_dir: Path) -> Finding:
     Raises:
         BadInput: If it cannot be told; the line says what was seen.
     """
-    data_dir = Path(os.path.abspath(data_dir.expanduser()))
+    data_dir = data_dir.expanduser().resolve()
     check_folder(data_dir)
     guess = guess_facts(data_dir)
     title = f"{guess.facts['target_column']} of the photos in {data_dir.name}"
@@ -83,7 +82,7 @@ def describe(data_dir: Path) -> Finding:
     look = look_at(data_dir, list(tables.train["path"]))
     competition = replace(competition, **_facts_of_look(look))
     lines = [*_rows_in_words(tables), _columns_in_words(competition, guess), _look_in_words(look, competition)]
-    return Finding(data_dir, competition, tuple([*lines, *tables.notes, *guess.doubts]))
+    return Finding(data_dir, competition, (*lines, *tables.notes, *guess.doubts))
 
 
 def write_competition(data_dir: Path, out: Path | None = None) -> Path:
@@ -97,13 +96,13 @@ def write_competition(data_dir: Path, out: Path | None = None) -> Path:
     Raises:
         BadInput: If the file is there already or cannot be put there, or the folder cannot be understood.
     """
-    folder_name = Path(os.path.abspath(data_dir.expanduser())).name
-    path = out.expanduser() if out is not None else Path(f"{_free_name(slug(folder_name))}.py")
+    data_dir = data_dir.expanduser().resolve()
+    path = out.expanduser() if out is not None else Path(f"{_free_name(slug(data_dir.name))}.py")
     if path.suffix != ".py" or not path.parent.is_dir():
         raise BadInput(f"OUT={path}: expected a file ending with .py in a folder that is there")
     if path.exists():
         raise BadInput(f"{path} is there already and is not overwritten; remove it, or name another: OUT=file.py")
-    if path.resolve().is_relative_to(data_dir.expanduser().resolve()):
+    if path.resolve().is_relative_to(data_dir):
         raise BadInput(f"{path} would lie in the data folder, which is never written into; name another: OUT=file.py")
     finding = describe(data_dir)
     write_text(path, _source(replace(finding.competition, name=slug(path.stem)), finding.lines))
@@ -112,11 +111,12 @@ def write_competition(data_dir: Path, out: Path | None = None) -> Path:
 
 def slug(text: str) -> str:
     """Return a name made of a text: lower-case ASCII letters, digits and underscores, at most 48, a letter first."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    letters = "".join(character for character in plain if not unicodedata.combining(character))
+    name = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
     if not name:
         return "competition"
-    return (name if name[0].isalpha() else f"data_{name}")[:48]
+    return (name if name[0].isalpha() else f"data_{name}")[:48].strip("_")
 
 
 def look_at(data_dir: Path, paths: Sequence[str]) -> Look:

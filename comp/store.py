@@ -174,7 +174,7 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 def _is_whole(path: Path, facts: dict[str, Any]) -> bool:
     if not path.is_file() or path.stat().st_size != facts["bytes"]:
         return False
-    return facts["bytes"] > HASHED_UP_TO or sha256_of_file(path) == facts["sha256"]
+    return bool(facts["bytes"] > HASHED_UP_TO or sha256_of_file(path) == facts["sha256"])
 
 
 def owner_line() -> dict[str, Any]:

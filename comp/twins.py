@@ -5,12 +5,13 @@ A hash alone would chain a fifth of MNIST into one cluster, so it only proposes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from comp.images import PixelSpec
+from comp.images import CACHE, ImageStore, PhotoFacts, PixelSpec
+from comp.tables import Tables
 
 TWINS_VERSION = 1  # raised when other pairs come out
 THUMBNAIL = PixelSpec(32, channels=1, resize="squash")
@@ -52,7 +53,8 @@ def perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:
 
     frequencies = dctn(thumbnails.astype(np.float32), axes=(1, 2))[:, :8, :8].reshape(len(thumbnails), 64)
     bits = frequencies > np.median(frequencies, axis=1, keepdims=True)
-    return np.packbits(bits, axis=1).view(np.uint64).reshape(-1)
+    hashes: np.ndarray = np.packbits(bits, axis=1).view(np.uint64).reshape(-1)
+    return hashes
 
 
 def find_pairs(thumbnails: np.ndarray) -> list[tuple[int, int]]:
@@ -81,7 +83,8 @@ def _standardised(thumbnails: np.ndarray) -> np.ndarray:
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.divide(flat, length, out=np.zeros_like(flat), where=length > 32.0)  # 1 grey level a pixel: flat
+    is_flat = length <= 32.0  # one grey level a pixel
+    return np.asarray(np.where(is_flat, 0.0, flat / np.maximum(length, 1e-6)), dtype=np.float32)
 
 
 def _confirmed(standard: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
@@ -101,7 +104,8 @@ def find_twins(thumbnails: np.ndarray, labels: Sequence[str]) -> Twins:
         thumbnails: (N, 32, 32) uint8, grey, one a row.
         labels: The class of each row.
     """
-    within, across = [], []
+    within: list[tuple[int, int]] = []
+    across: list[tuple[int, int]] = []
     for i, j in find_pairs(thumbnails):
         (within if labels[i] == labels[j] else across).append((i, j))
     cluster = join(len(thumbnails), within)
@@ -119,9 +123,24 @@ def join(n_rows: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
 
     i, j = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(i), np.int8), (i, j)), shape=(n_rows, n_rows))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
 def no_twins(n_rows: int) -> Twins:
     """Return that no row has a twin: for digits and words, where alike is not the same."""
     return Twins(np.arange(n_rows), [], [], [])
+
+
+def twins_of_table(tables: Tables, photos: Mapping[str, PhotoFacts]) -> Twins:
+    """Return the twins among the readable train rows, in their order; none where the competition does not look for them.
+
+    Args:
+        photos: What is known of each photo, by path; thumbnails of the readable ones are in the cache.
+    """
+    train = tables.train
+    readable = [not photos[path].unreadable for path in train["path"]]
+    labels = train["label"][readable].tolist()
+    if not tables.competition.twins or not labels:
+        return no_twins(len(labels))
+    shas = [photos[path].sha for path in train["path"][readable]]
+    return find_twins(ImageStore(THUMBNAIL, CACHE).gather(shas)[..., 0], labels)

@@ -79,7 +79,7 @@ def assign(
         inside = deal(ids, labels, clusters, HOLDOUT_PARTS, seed) != 0
     rows = np.flatnonzero(inside)
     names, kinds = np.asarray(ids, dtype=str), np.asarray(labels, dtype=str)
-    fold[rows] = deal(names[rows], kinds[rows], clusters[rows], n_folds, seed + 1)
+    fold[rows] = deal(names[rows].tolist(), kinds[rows].tolist(), clusters[rows], n_folds, seed + 1)
     return pd.DataFrame({"id": pd.Series(list(ids), dtype=str), "fold": fold})
 
 

@@ -1,8 +1,8 @@
 """One table under one fold assignment, written down and fingerprinted: what every run of it shares.
 
-    table.csv      part, id, label, condition, group, sha: every row that is trained on or predicted, with its photo's content
-    folds.csv      id, fold
-    dataset.json   fingerprints of both, classes, number of folds and seed, twins, what was left out
+table.csv      part, id, label, condition, group, sha: every row that is trained on or predicted, with its photo's content
+folds.csv      id, fold
+dataset.json   fingerprints of both, classes, number of folds and seed, twins, what was left out
 """
 
 from __future__ import annotations
@@ -159,7 +159,9 @@ def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, A
     facts = {
         **settings,
         "classes": sorted(set(labels)),
-        "classes_left_out": classes_left_out(train["label"][inside].tolist(), clusters[inside], n_folds) if groups else [],
+        "classes_left_out": classes_left_out(train["label"][inside].tolist(), clusters[inside], n_folds)
+        if groups
+        else [],
         "twins_joined": [[names[i], names[j]] for i, j in twins.pairs],
         "twins_across_classes": [[names[i], names[j]] for i, j in twins.across],
         "crowds_not_joined": [[names[i] for i in crowd] for crowd in twins.oversized],

@@ -65,7 +65,8 @@ def assemble(run: Path, dataset: Dataset) -> Predictions:
         oof[[position[row_id] for row_id in ids["valid"]]] = valid
         tests.append(align(ids["test"], test_ids, test, f"{run.name} fold {fold}, test rows"))
     check_probabilities(oof, f"{run.name}, out-of-fold")
-    predictions = Predictions(rows["id"].tolist(), oof, test_ids, np.mean(tests, axis=0, dtype=np.float64).astype(np.float32), dataset.classes)
+    test = np.asarray(np.mean(tests, axis=0, dtype=np.float64), dtype=np.float32)
+    predictions = Predictions(rows["id"].tolist(), oof, test_ids, test, dataset.classes)
     _write(run, predictions)
     return predictions
 
@@ -80,13 +81,17 @@ def check_fold(name: str, marker: dict[str, Any], ids: dict[str, Any], dataset: 
         foreign = sorted(set(ids["classes"]) ^ set(dataset.classes)) or ["their order"]
         raise Refused(f"{name}: its classes are not those of the table, the first that differs is {foreign[0]!r}")
     if fold in marker["trained_on_folds"] or -1 in marker["trained_on_folds"]:
-        raise Refused(f"{name}: leak, its model was trained on folds {marker['trained_on_folds']}, the scored or held-out among them")
+        raise Refused(
+            f"{name}: leak, its model was trained on folds {marker['trained_on_folds']}, the scored or held-out among them"
+        )
     if marker["folds_sha256"] != dataset.facts["fingerprints"]["folds.csv"]:
         raise Refused(f"{name}: it was trained over another fold table")
     expected = dataset.train["id"][dataset.train["fold"] == fold].tolist()
     if sorted(ids["valid"]) != sorted(expected):
         wrong = sorted(set(ids["valid"]) ^ set(expected)) or sorted(expected)
-        raise Refused(f"{name}: it scores {len(ids['valid'])} rows, expected {len(expected)}, each once; the first at fault is {wrong[0]!r}")
+        raise Refused(
+            f"{name}: it scores {len(ids['valid'])} rows, expected {len(expected)}, each once; the first at fault is {wrong[0]!r}"
+        )
 
 
 def align(have: Sequence[str], want: Sequence[str], values: np.ndarray, what: str) -> np.ndarray:
@@ -98,7 +103,9 @@ def align(have: Sequence[str], want: Sequence[str], values: np.ndarray, what: st
     position = {row_id: index for index, row_id in enumerate(have)}
     if len(position) != len(have) or set(position) != set(want):
         wrong = sorted(set(want) ^ set(position)) or sorted(have)
-        raise Refused(f"{what}: expected {len(want)} ids, got {len(have)}; the first missing, foreign or double is {wrong[0]!r}")
+        raise Refused(
+            f"{what}: expected {len(want)} ids, got {len(have)}; the first missing, foreign or double is {wrong[0]!r}"
+        )
     return np.asarray(values[[position[row_id] for row_id in want]])
 
 
@@ -166,6 +173,10 @@ def score(dataset: Dataset, oof: np.ndarray, metric_name: str) -> Score:
     folds = dataset.in_folds["fold"].to_numpy()[counted]
     chosen = metric(metric_name)
     low, high = interval(chosen, truth, probabilities)
-    by_fold = [float(chosen.function(truth[folds == k], probabilities[folds == k], None)) for k in range(dataset.n_folds) if (folds == k).any()]
+    by_fold = [
+        float(chosen.function(truth[folds == k], probabilities[folds == k], None))
+        for k in range(dataset.n_folds)
+        if (folds == k).any()
+    ]
     value = float(chosen.function(truth, probabilities, None))
     return Score(metric_name, value, low, high, by_fold, int(counted.sum()), len(left_out))

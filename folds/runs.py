@@ -1,10 +1,10 @@
 """Where runs lie on disk: this module alone knows their paths.
 
-    runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
-        <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json
-            fold-<k>/                      valid.npy, test.npy, model.weights.h5, history.json, log.txt, done.json
-        submissions/<hash8>.csv and .json
-    runs/ledger.csv
+runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
+    <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json
+        fold-<k>/                      valid.npy, test.npy, model.weights.h5, history.json, log.txt, done.json
+    submissions/<hash8>.csv and .json
+runs/ledger.csv
 """
 
 from __future__ import annotations
@@ -107,3 +107,8 @@ def read_run(run: Path) -> dict[str, Any]:
 def recipe_of(run: Path) -> Recipe:
     """Return the recipe that a run was made with."""
     return Recipe(**read_run(run)["key_parts"]["recipe"])
+
+
+def run_folders(competition: str, runs: Path = RUNS) -> list[Path]:
+    """Return the folders of all runs of a competition, over whatever fold table."""
+    return sorted(path.parent for path in (runs / competition).glob("*/*/run.json"))

@@ -134,7 +134,9 @@ def _second_try(recipe: Recipe, failure: str) -> dict[str, Any]:
 def _last_words(fold: Fold, failure: str) -> str:
     advice = "a smaller size (:64px) or JOBS=1" if failure == "memory ran out" else "a lower learning rate"
     how = "half the batch" if failure == "memory ran out" else "half the rate"
-    return f"{fold.candidate} fold {fold.number}: {failure}, with {how} too; try {advice} (log: {fold.folder / 'log.txt'})"
+    return (
+        f"{fold.candidate} fold {fold.number}: {failure}, with {how} too; try {advice} (log: {fold.folder / 'log.txt'})"
+    )
 
 
 def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dict[str, Any]:
@@ -230,7 +232,9 @@ def _inner_split(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
     if share <= 0:
         return fold.train_rows, fold.train_rows[:0]
     train = fold.dataset.train.iloc[fold.train_rows]
-    parts = deal(train["id"].tolist(), train["label"].tolist(), np.arange(len(train)), max(2, round(1 / share)), fold.seed)
+    parts = deal(
+        train["id"].tolist(), train["label"].tolist(), np.arange(len(train)), max(2, round(1 / share)), fold.seed
+    )
     return fold.train_rows[parts != 0], fold.train_rows[parts == 0]
 
 

@@ -48,7 +48,9 @@ def _check_ids(got: list[str], expected: list[str], name: str) -> None:
         return
     for row, (one, other) in enumerate(zip(got, expected, strict=False), start=2):
         if one != other:
-            raise Refused(f"{name}, line {row}: its id is {one!r}, expected {other!r}; ids stand in the order of the template")
+            raise Refused(
+                f"{name}, line {row}: its id is {one!r}, expected {other!r}; ids stand in the order of the template"
+            )
     raise Refused(f"{name}: it has {len(got)} rows, expected {len(expected)}")
 
 

@@ -52,7 +52,9 @@ def grade_frame(
         raise Refused(f"{name}: id {frame[id_column][frame[id_column].duplicated()].iloc[0]!r} is there twice")
     truth = np.array([classes.index(wanted[row_id]) for row_id in frame[id_column]])
     probabilities = _probabilities(frame, competition, classes)
-    scores = {one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *competition.also)}
+    scores = {
+        one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *competition.also)
+    }
     return {**scores, "n": len(frame)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from comp.backend import THREADS, backend_name
@@ -11,16 +11,16 @@ from comp.candidates import parse_candidates
 from comp.console import relative, show_facts
 from comp.engine import n_cores
 from comp.errors import BadInput
-from comp.images import ABSENT, CACHE, FileIndex, ImageStore, PhotoFacts, PixelSpec, unread
+from comp.images import ABSENT, CACHE, FileIndex, ImageStore, PhotoFacts, PixelSpec
 from comp.registry import load_competition
 from comp.sources import DATA_ROOT, Source, find_source
 from comp.spec import Candidate, Competition, Recipe
 from comp.tables import Tables, read_tables
-from comp.twins import THUMBNAIL
 from folds.cv import unfinished_folds
 from folds.dataset import dataset_folder
+from folds.prepare import n_unread_photos, needed_specs, number_of_folds, photo_paths, with_group
 from folds.presets import DEFAULT_PRESET, complete, seconds_of_fold
-from folds.runs import RUNS, RunPlan, other_datasets, run_dir
+from folds.runs import RunPlan, other_datasets, run_dir
 
 SECONDS_PER_PHOTO = 0.003  # reading and decoding on one core; photos of the web's usual size
 
@@ -64,12 +64,6 @@ class Plan:
     n_jobs: int
     specs: list[PixelSpec]
 
-    @property
-    def photo_paths(self) -> list[str]:
-        """Return the photos of all rows, train rows first."""
-        test = [] if self.tables.test is None else self.tables.test["path"].tolist()
-        return [*self.tables.train["path"].tolist(), *test]
-
     def runs(self, data8: str) -> list[RunPlan]:
         """Return the runs over the fold table `data8`: each candidate with each seed."""
         return [
@@ -93,9 +87,7 @@ def make_plan(settings: Settings) -> Plan:
     Raises:
         BadInput: If anything asked for is unknown, impossible or not there.
     """
-    competition = load_competition(settings.competition)
-    if settings.group:
-        competition = replace(competition, group_column=settings.group)
+    competition = with_group(load_competition(settings.competition), settings.group)
     if settings.seeds < 1:
         raise BadInput(f"SEEDS={settings.seeds}: expected a whole number from 1 on")
     if settings.seed < 0:
@@ -104,9 +96,6 @@ def make_plan(settings: Settings) -> Plan:
     candidates = list(dict(complete(candidate, settings.preset, competition) for candidate in asked).items())
     source = find_source(competition, settings.data, settings.data_root)
     tables = read_tables(competition, source.folder, settings.allow_missing)
-    kinds = {PixelSpec(recipe.pixels, competition.channels, competition.resize) for _, recipe in candidates}
-    if competition.twins:
-        kinds.add(THUMBNAIL)
     return Plan(
         settings=settings,
         competition=competition,
@@ -114,37 +103,30 @@ def make_plan(settings: Settings) -> Plan:
         tables=tables,
         candidates=candidates,
         seeds=list(range(settings.seed, settings.seed + settings.seeds)),
-        n_folds=_n_folds(settings, competition, tables),
+        n_folds=number_of_folds(tables, settings.folds),
         n_jobs=settings.jobs or n_cores(),
-        specs=sorted(kinds, key=lambda spec: spec.key),
+        specs=[PixelSpec(recipe.pixels, competition.channels, competition.resize) for _, recipe in candidates],
     )
-
-
-def _n_folds(settings: Settings, competition: Competition, tables: Tables) -> int:
-    n_folds = competition.n_folds if settings.folds is None else settings.folds
-    if not 2 <= n_folds <= len(tables.train):
-        raise BadInput(f"FOLDS={n_folds}: expected 2 to {len(tables.train)}, the number of train rows")
-    return n_folds
 
 
 def known_photos(plan: Plan) -> dict[str, PhotoFacts] | None:
     """Return what is known of each photo without reading any, or None where one is still to be read."""
-    stores = [ImageStore(spec, CACHE) for spec in plan.specs]
-    index = FileIndex(plan.source.folder, CACHE, stores)
-    if unread(index, plan.photo_paths, stores):
+    tables = plan.tables
+    if n_unread_photos(tables, plan.specs):
         return None
+    stores = [ImageStore(spec, CACHE) for spec in needed_specs(tables.competition, plan.specs)]
+    index = FileIndex(tables.data_dir, CACHE, stores)
     facts = {sha: known for store in stores for sha, known in store.facts.items()}
-    return {path: facts.get(index.sha(path), ABSENT) for path in plan.photo_paths}
+    return {path: facts.get(index.sha(path), ABSENT) for path in photo_paths(tables)}
 
 
 def show_plan(plan: Plan) -> None:
     """Print the plan: rows, classes, folds, candidates, what is stored already, estimated time and disk."""
     competition, tables = plan.competition, plan.tables
-    stores = [ImageStore(spec, CACHE) for spec in plan.specs]
-    n_unread = len(unread(FileIndex(plan.source.folder, CACHE, stores), plan.photo_paths, stores))
+    n_unread = n_unread_photos(tables, plan.specs)
     photos = known_photos(plan)
     n_test = "a tenth of them held out" if tables.test is None else f"{len(tables.test):,} test rows"
-    n_photos = len(set(plan.photo_paths))
+    n_photos = len(set(photo_paths(tables)))
     show_facts(
         f"{competition.name}: {competition.title}",
         [
@@ -195,9 +177,10 @@ def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -
         n_left = {candidate: 0 for candidate, _ in plan.candidates}
         for run in plan.runs(folder.name):
             n_left[run.candidate] += len(unfinished_folds(run_dir(folder, run), plan.n_folds))
-    seconds += sum(
-        seconds_of_fold(candidate, recipe, n_train) * n_left[candidate] for candidate, recipe in plan.candidates
-    ) / plan.n_jobs
+    seconds += (
+        sum(seconds_of_fold(candidate, recipe, n_train) * n_left[candidate] for candidate, recipe in plan.candidates)
+        / plan.n_jobs
+    )
     n_bytes = n_unread * sum(spec.bytes_per_photo() for spec in plan.specs)
     return f"about {in_words(seconds)}, {n_bytes / 1e6:,.0f} MB of disk"
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from comp.console import relative, say, show_table
+from comp.engine import Engine, open_engine
+from comp.images import CACHE
 from comp.store import read_marker
 from comp.tables import read_csv
-from folds.cv import commit, library_versions
+from folds.cv import commit, fold_jobs, library_versions, train_runs
 from folds.dataset import Dataset
 from folds.oof import Predictions, Score, score
+from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.ensemble import equal_mean
 from submissions.grade import grade_frame
 from submissions.plan import Plan, Settings, make_plan, show_plan
-from submissions.prepare import fold_table, open_planned_engine, read_photos, train
 from submissions.write import copy_to, write_submission
 
 HINTED_PRESETS = {"quick": "standard", "standard": "best"}
@@ -56,9 +58,17 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
     """Do the part of the job up to the out-of-fold tables: `make train`."""
     plan = make_plan(settings)
     show_plan(plan)
-    engine = open_planned_engine(plan)
-    dataset = fold_table(plan, read_photos(plan, engine))
-    return plan, dataset, train(plan, dataset, engine)
+    engine = open_engine(settings.engine, settings.jobs)
+    dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
+    return plan, dataset, _train(plan, dataset, engine)
+
+
+def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predictions]:
+    runs = plan.runs(dataset.data8)
+    jobs = fold_jobs(runs, dataset, CACHE)
+    with bar_if(f"training {len(jobs)} folds", sum(job.size for job in jobs)) as listener:
+        predictions = train_runs(runs, dataset, engine, listener, CACHE)
+    return {run.name: found for run, found in zip(runs, predictions, strict=True)}
 
 
 def result_lines(
@@ -187,4 +197,3 @@ def _show_next(plan: Plan) -> None:
     if settings.competition == "specimens":
         say("  make submit COMP=rare_species DATA=folder    the same on real photos")
     say()
-

@@ -40,7 +40,9 @@ def with_prior(predictions: Predictions, ids: Sequence[str], dataset: Dataset) -
     return table
 
 
-def make_frame(competition: Competition, ids: Sequence[str], probabilities: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+def make_frame(
+    competition: Competition, ids: Sequence[str], probabilities: np.ndarray, classes: Sequence[str]
+) -> pd.DataFrame:
     """Return the submission as text, in the competition's columns.
 
     Args:
@@ -63,9 +65,7 @@ def _as_text(numbers: np.ndarray) -> list[str]:
     return [f"{number:.{DIGITS}f}" for number in np.clip(numbers, 0.0, 1.0)]
 
 
-def write_submission(
-    tables: Tables, dataset: Dataset, predictions: Predictions, manifest: dict[str, Any]
-) -> Path:
+def write_submission(tables: Tables, dataset: Dataset, predictions: Predictions, manifest: dict[str, Any]) -> Path:
     """Write the CSV under its hash and its manifest beside it, and return the CSV's path; it is checked before it is there.
 
     Raises:

@@ -163,7 +163,7 @@ def test_metric_and_interval_refuse_probabilities_that_are_none(name: str) -> No
     [np.array([0, 1]), np.array([0, 1, -1]), np.array([0, 1, 2]), np.array([0.0, 1.0, 1.0]), np.array([[0, 1, 1]])],
 )
 def test_a_truth_that_does_not_fit_is_one_line(truth: np.ndarray) -> None:
-    with pytest.raises(BadInput, match="accuracy: expected .*true class ind"):
+    with pytest.raises(BadInput, match=r"accuracy: expected .*true class ind"):
         metric("accuracy").function(truth, np.full((3, 2), 0.5))
 
 

@@ -6,7 +6,7 @@ that halve the side and widen the channels. No pre-made application model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comp.spec import Backbone
 
@@ -39,10 +39,10 @@ def build(
     import keras
     from keras import layers
 
-    def act(x):  # type: ignore[no-untyped-def]
+    def act(x: Any) -> Any:
         return layers.LeakyReLU(0.1)(x) if activation == "leaky_relu" else layers.ReLU()(x)
 
-    def separable(x, filters):  # type: ignore[no-untyped-def]
+    def separable(x: Any, filters: int) -> Any:
         x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False)(x)
         return layers.BatchNormalization()(x)
 

@@ -109,7 +109,7 @@ class _Dispatch:
     def _listen(self) -> None:
         busy = {worker.messages: worker for worker in self.workers if worker.job_index is not None}
         for connection in wait(list(busy)):
-            worker = busy[connection]  # type: ignore[index]
+            worker = busy[connection]
             try:
                 kind, value = worker.messages.recv()
             except (EOFError, OSError):
@@ -218,4 +218,3 @@ def _output_to(log_path: str) -> Iterator[None]:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     yield
-

@@ -4,4 +4,4 @@ from comp.backend import prepare_environment
 
 prepare_environment()
 
-import keras  # noqa: E402, F401
+import keras  # noqa: F401

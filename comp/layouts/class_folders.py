@@ -2,6 +2,8 @@
 
     train/<class>/*.jpg, test/*.jpg, sample_submission.csv     the last two may be absent
     <class>/*.jpg                                              the same without a train folder
+
+Hidden files, and files that are no photos by their suffix, are left out and counted.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pandas as pd
 
 from comp.errors import BadInput
 from comp.spec import Competition
-from comp.tables import Tables, read_csv
+from comp.tables import Tables, read_csv, shown
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
@@ -64,7 +66,7 @@ def folders_in(folder: Path) -> list[str]:
 
 def is_photo_name(name: str) -> bool:
     """Return whether a file name has the suffix of an image that can be decoded, and is not hidden."""
-    return _can_be_named(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return _can_be_named(name) and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -103,7 +105,7 @@ def _read_test(competition: Competition, data_dir: Path, sample: pd.DataFrame | 
 
 def _test_ids(photos: Sequence[str], sample: pd.DataFrame | None) -> list[str]:
     """Return stems or whole file names: whichever the sample's first column has more of, stems where it has neither."""
-    whole, stems = list(photos), [os.path.splitext(photo)[0] for photo in photos]
+    whole, stems = list(photos), [PurePath(photo).stem for photo in photos]
     if sample is None:
         return stems if len(set(stems)) == len(stems) else whole
     wanted = set(sample.iloc[:, 0])
@@ -115,12 +117,11 @@ def _notes(top: Path, photos: dict[str, list[str]], test_dir: Path | None) -> li
     notes = []
     empty = [folder for folder, found in photos.items() if not found]
     if empty:
-        notes.append(f"{len(empty)} folders in {top} hold no photos and are no class (first: {empty[0]})")
+        notes.append(f"{len(empty)} folders in {top} hold no photos and are no class (first: {shown(empty)})")
     folders = [top / folder for folder in photos] + ([test_dir] if test_dir else [])
     others = [entry.path for folder in folders for entry in _entries(folder) if _is_left_out(entry)]
     if others:
-        first = os.fsencode(min(others)).decode(errors="replace")
-        notes.append(f"{len(others)} files are no photos by their name and left out (first: {first})")
+        notes.append(f"{len(others)} files are no photos by their name and left out (first: {shown(sorted(others))})")
     return notes
 
 

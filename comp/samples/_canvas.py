@@ -118,10 +118,17 @@ class Canvas:
 
     def tint(self, part: np.ndarray, marks: Iterable[np.ndarray], colour: Colour, opacity: float = 0.85) -> None:
         """Colour the marks (outlines of body points) where they lie on the part; the relief stays."""
-        on_part = self._stencil([part])
-        on_part &= self._stencil(marks)
+        outline = self._vertices(part)
+        left, top, width, height = cv2.boundingRect(outline >> _SHIFT)
+        left, top, right, bottom = max(left, 0), max(top, 0), left + width + 1, top + height + 1
+        patch = self.layer[top:bottom, left:right]
+        if not patch.size:
+            return
+        corner = np.array([left, top]) << _SHIFT
+        on_part = _stencil(patch.shape[:2], [outline - corner])
+        on_part &= _stencil(patch.shape[:2], [self._vertices(mark) - corner for mark in marks])
         where = cv2.blur(on_part, (3, 3))[..., None].astype(np.float32) * (opacity / 255)
-        rgb = self.layer[..., :3]
+        rgb = patch[..., :3]
         rgb[:] = np.rint(rgb + (np.asarray(colour, np.float32) - rgb) * where).astype(np.uint8)
 
     def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
@@ -134,8 +141,9 @@ class Canvas:
     def _vertices(self, points: np.ndarray) -> np.ndarray:
         return np.rint(self.pose.place(points) * 2**_SHIFT).astype(np.int32)
 
-    def _stencil(self, outlines: Iterable[np.ndarray]) -> np.ndarray:
-        stencil = np.zeros(self.layer.shape[:2], np.uint8)
-        for outline in outlines:  # one call each: fillPoly leaves holes where outlines overlap
-            cv2.fillPoly(stencil, [self._vertices(outline)], 255, shift=_SHIFT)
-        return stencil
+
+def _stencil(shape: tuple[int, ...], outlines: Iterable[np.ndarray]) -> np.ndarray:
+    stencil = np.zeros(shape, np.uint8)
+    for outline in outlines:  # one call each: fillPoly leaves holes where outlines overlap
+        cv2.fillPoly(stencil, [outline.astype(np.int32)], 255, shift=_SHIFT)
+    return stencil

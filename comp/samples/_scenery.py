@@ -45,7 +45,7 @@ def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 def _out_of_focus(rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
     sigma = rng.uniform(0, 0.025) * max(scene.shape)
-    return cv2.GaussianBlur(scene, (0, 0), sigma) if sigma > 0.6 else scene
+    return cv2.GaussianBlur(scene, (0, 0), sigma) if sigma > 0.4 else scene
 
 
 def _varied(rng: np.random.Generator, colour: Colour, spread: float = 0.3) -> Colour:
@@ -60,8 +60,8 @@ def _blades(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> None
         lean = rng.normal(0, 0.15) * width
         tip = height * rng.uniform(-0.1, 0.8)
         line = np.array([[root, height], [root + 0.3 * lean, (height + tip) / 2], [root + lean, tip]])
-        thick = int(rng.integers(2, max(3, width // 22)))
-        cv2.polylines(scene, [line.astype(np.int32)], False, _varied(rng, colour), thick)
+        thick = int(rng.integers(1, max(3, width // 22)))
+        cv2.polylines(scene, [line.astype(np.int32)], False, _varied(rng, colour), thick, cv2.LINE_AA)
 
 
 def _pebbles(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> None:
@@ -69,14 +69,14 @@ def _pebbles(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> Non
     for x, y, size in rng.uniform((0, 0.1, 0.02), (1, 1, 0.11), (rng.integers(10, 34), 3)):
         axes = (max(2, round(size * width)), max(2, round(0.7 * size * width)))
         centre = (round(x * width), round(y * height))
-        cv2.ellipse(scene, centre, axes, rng.uniform(-30, 30), 0, 360, _varied(rng, colour), -1)
+        cv2.ellipse(scene, centre, axes, rng.uniform(-30, 30), 0, 360, _varied(rng, colour), -1, cv2.LINE_AA)
 
 
 def _glints(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> None:
     height, width = scene.shape[:2]
     over = scene.copy()
     for x, y, size in rng.uniform((0, 0, 0.03), (1, 1, 0.12), (rng.integers(4, 16), 3)):
-        cv2.circle(over, (round(x * width), round(y * height)), round(size * width), _varied(rng, colour, 0.6), -1)
+        cv2.circle(over, (round(x * width), round(y * height)), round(size * width), _varied(rng, colour, 0.6), -1, cv2.LINE_AA)
     cv2.addWeighted(over, 0.6, scene, 0.4, 0, dst=scene)
 
 
@@ -91,32 +91,32 @@ def _ripples(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> Non
 
 def _speckles(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> None:
     del colour
-    small = rng.normal(0, rng.uniform(8, 22), (scene.shape[0] // 2 + 1, scene.shape[1] // 2 + 1)).astype(np.float32)
-    grains = cv2.resize(small, scene.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+    grains = cv2.blur(rng.normal(0, rng.uniform(12, 32), scene.shape[:2]).astype(np.float32), (2, 2))[..., None]
     scene[:] = np.clip(scene + grains, 0, 255).astype(np.uint8)
 
 
 _TEXTURES: tuple[Texture, ...] = (_blades, _pebbles, _glints, _ripples, _speckles)
 
 
-def compose(rng: np.random.Generator, layer: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """Return (H, W, 3) float32 0..255: the animal in its place, lit from one side, with its shadow, partly overgrown.
+def compose(rng: np.random.Generator, layer: np.ndarray, scene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the animal in its place, lit from one side, with its shadow, partly overgrown; and where it is.
 
     Args:
-        layer: (H, W, 4) uint8 of `Canvas`.
+        layer: (H', W', 4) uint8 of `Canvas`, drawn larger than the scene.
         scene: (H, W, 3) uint8 of `background`.
+
+    Returns:
+        (H, W, 3) float32 about 0..255 and (H, W) uint8.
     """
     light = ring(1, rng.uniform(np.pi, 2 * np.pi))[0]
-    solid = cv2.GaussianBlur(np.where(layer[..., 3] > 0, np.float32(1), np.float32(0)), (0, 0), 0.7)[..., None]
-    ground = scene.astype(np.float32) * _shadow(rng, solid, light)
-    animal = layer[..., :3] * _emboss(layer[..., 3], light, rng.uniform(0.5, 1.1))
-    picture = ground + (animal - ground) * solid
-    return _overgrown(rng, picture) * _sunlight(rng, *layer.shape[:2])
-
-
-def cut_out(layer: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8: where the animal is, with a soft edge."""
-    return cv2.GaussianBlur(np.where(layer[..., 3] > 0, np.uint8(255), np.uint8(0)), (0, 0), 1.5)
+    animal = cv2.resize(layer, scene.shape[1::-1], interpolation=cv2.INTER_AREA)
+    where = np.where(layer[..., 3] > 0, np.uint8(255), np.uint8(0))
+    alpha = cv2.resize(where, scene.shape[1::-1], interpolation=cv2.INTER_AREA)
+    solid = alpha[..., None].astype(np.float32) / 255
+    ground = scene * _shadow(rng, solid, light)
+    lit = animal[..., :3] * _emboss(animal[..., 3], light, rng.uniform(0.5, 1.1))
+    picture = ground * (1 - solid) + lit  # colours are 0 beside the animal, so shrinking has already weighed them
+    return _overgrown(rng, picture) * _sunlight(rng, *alpha.shape), alpha
 
 
 def _shadow(rng: np.random.Generator, solid: np.ndarray, light: np.ndarray) -> np.ndarray:
@@ -124,13 +124,14 @@ def _shadow(rng: np.random.Generator, solid: np.ndarray, light: np.ndarray) -> n
     distance = rng.uniform(0.01, 0.06) * width
     shift = np.array([[1, 0, -light[0] * distance], [0, 1, -light[1] * distance]])
     cast = cv2.warpAffine(solid[..., 0], shift, (width, height))
-    return 1 - rng.uniform(0.15, 0.55) * cv2.GaussianBlur(cast, (0, 0), 0.015 * width + 0.5)[..., None]
+    depth = np.float32(rng.uniform(0.15, 0.55))
+    return 1 - depth * cv2.GaussianBlur(cast, (0, 0), 0.015 * width + 0.3)[..., None]
 
 
 def _emboss(relief: np.ndarray, light: np.ndarray, depth: float) -> np.ndarray:
     side = max(relief.shape)
-    sharp = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.008 * side + 0.5)
-    round_ = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.035 * side + 0.5)
+    sharp = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.008 * side + 0.25)
+    round_ = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.035 * side + 0.25)
     height = 0.25 * sharp + round_
     across, down = cv2.Sobel(height, cv2.CV_32F, 1, 0), cv2.Sobel(height, cv2.CV_32F, 0, 1)
     slope = -(across * light[0] + down * light[1]) * (side / 20000) * depth
@@ -145,8 +146,8 @@ def _overgrown(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     colour = colour_of(rng.uniform(60, 150), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6))
     for _ in range(rng.integers(1, 4)):
         start, stop = rng.uniform(0, 1, 2) * width
-        thick = int(rng.integers(2, 3 + width // 30))
-        cv2.line(picture, (round(start), height), (round(stop), round(rng.uniform(0, 0.5) * height)), colour, thick)
+        thick = int(rng.integers(1, 3 + width // 30))
+        cv2.line(picture, (round(start), height), (round(stop), round(rng.uniform(0, 0.5) * height)), colour, thick, cv2.LINE_AA)
     return picture
 
 
@@ -159,10 +160,10 @@ def _sunlight(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return (1 + to_side - corners)[..., None].astype(np.float32) * tone
 
 
-def expose(rng: np.random.Generator, picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return (height, width, 3) uint8: the picture as a camera of that size would have it, a little soft and noisy."""
-    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Return (H, W, 3) uint8: the picture as a camera would have it, a little soft and noisy."""
     if rng.uniform() < 0.3:
-        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.4, 1.1))
-    grain = rng.normal(0, 1, (height, width, 1)) * 0.7 + rng.normal(0, 1, small.shape) * 0.5
-    return np.clip(np.rint(small + rng.uniform(1.5, 9) * grain), 0, 255).astype(np.uint8)
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1))
+    grain = rng.standard_normal(picture.shape, dtype=np.float32)
+    grain += 1.2 * grain[..., 1:2]  # most of a sensor's noise is in the brightness
+    return np.clip(np.rint(picture + np.float32(rng.uniform(1, 6)) * grain), 0, 255).astype(np.uint8)
