@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES ARGS
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -36,10 +36,10 @@ train: .venv  ## train what is missing of the same plan, and show the scores
 	$(call run,$(PY) -m submissions train $(data_options) $(training_options))
 
 folds: .venv  ## assign the folds and show how even they are
-	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(job_options))
+	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(call option,JOBS,jobs))
 
 inspect: .venv  ## show what the data holds: classes, sizes, unreadable files, twins, a contact sheet
-	$(call run,$(PY) -m comp inspect $(data_options) $(job_options) $(call option,OUT,out))
+	$(call run,$(PY) -m comp inspect $(data_options) $(call option,JOBS,jobs) $(call option,OUT,out))
 
 new: .venv  ## look at DATA=folder and write a competition file for it
 	$(call run,$(PY) -m comp new $(call option,DATA,data) $(call option,OUT,out))
@@ -65,7 +65,7 @@ clean:  ## empty cache/ and show how large it was; always safe
 	$(if $(is_ready),$(call run,$(PY) -m comp clean),$(empty_cache))
 
 clean-runs: .venv  ## delete trained runs, after asking; never CSVs or the ledger
-	$(call run,$(PY) -m folds clean-runs $(call option,COMP,competition))
+	$(call run,$(PY) -m folds clean-runs $(call option,COMP,competition) $(call flag,YES,yes))
 
 lock:  ## compile requirements.txt anew from pyproject.toml (for maintainers)
 	@mkdir -p cache && $(call quoted,$(call suitable,$(shell $(find_python)))) -m venv --clear cache/lock && \
@@ -83,10 +83,12 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: PRESET=standard    quick, standard or best
 #: FOLDS=5            number of folds
 #: GROUP=column       rows of one value never straddle folds
-#: SEED=1  SEEDS=3    seed of training; or every candidate three times on the same folds
+#: SEED=1             seed of training; the folds stay
+#: SEEDS=3            every candidate three times, on the same folds
 #: JOBS=2             how many jobs run at once
-#: ENGINE=name        where jobs run (default: processes of this machine)
+#: ENGINE=name        where jobs run: local, inline, or the address of an engine that exists (default local)
 #: OUT=file           where the result is written
+#: YES=1              clean-runs does not ask
 #: ARGS="..."         appended as it stands: make test ARGS="-k folds"
 #: REAL_DATA=folder   real photos that the tests use (default ../shared/data)
 #: PYTHON=python3.12  the Python that .venv is made with (default: the newest of 3.13, 3.12, 3.11)
@@ -99,9 +101,8 @@ flag = $(if $(filter-out 0 no false,$(value $(1))),--$(2))
 data_options = $(call option,COMP,competition) $(call option,DATA,data) $(call option,DATA_ROOT,data-root) \
   $(call flag,ALLOW_MISSING,allow-missing)
 fold_options = $(call option,FOLDS,folds) $(call option,GROUP,group)
-job_options = $(call option,JOBS,jobs) $(call option,ENGINE,engine)
 training_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
-  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(job_options)
+  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(call option,JOBS,jobs) $(call option,ENGINE,engine)
 
 # Print a command as it can be pasted into a shell, then become it: signals and the last line are the command's own.
 define run

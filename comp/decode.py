@@ -12,6 +12,7 @@ import numpy as np
 from comp.spec import Resize
 
 _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_END_OF_IMAGE = b"\xff\xd9"
 _CV2_MODES = {"RGB", "L"}
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
@@ -43,11 +44,14 @@ def decode(data: bytes) -> Photo:
     """
     if not data:
         raise Unreadable("empty file")
+    is_cut_short = _is_cut_short(data)
+    if is_cut_short:
+        data += _END_OF_IMAGE  # OpenCV 5 decodes nothing of a JPEG without its end marker, and all that is there with it
     mode = jpeg_mode(data) if data[:2] == b"\xff\xd8" else pillow_mode(data)
     if mode in _CV2_MODES:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         if pixels is not None:
-            return Photo(pixels, mode, _is_cut_short(data))
+            return Photo(pixels, mode, is_cut_short)
     return _decode_with_pillow(data)
 
 
@@ -79,7 +83,7 @@ def pillow_mode(data: bytes) -> str:
 
 
 def _is_cut_short(data: bytes) -> bool:
-    return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9", len(data) // 2) < 0
+    return data[:2] == b"\xff\xd8" and data.rfind(_END_OF_IMAGE, len(data) // 2) < 0
 
 
 def _decode_with_pillow(data: bytes) -> Photo:

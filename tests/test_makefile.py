@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -12,8 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = "sh make awk sed cmp cp mv rm mkdir tail du cat touch echo sleep"
@@ -339,3 +342,14 @@ def test_ci_runs_exactly_make_test(ready: Checkout) -> None:
     path = f"{ready.bin}:/usr/bin:/bin"
     result = subprocess.run([ready.root / ".ci/run"], env={"PATH": path}, capture_output=True, text=True, check=True)
     assert result.stdout.startswith(".venv/bin/python -m pytest\n<-m>\n<pytest>\n")
+
+
+def test_every_option_is_one_that_its_command_knows(ready: Checkout) -> None:
+    listed = re.search(r"^variables := (.*) ARGS$", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert listed
+    given = [f"{name}=1" for name in listed[1].split()]
+    for target in ("submit", "train", "folds", "inspect", "new", "clean-runs"):
+        package, command, *words = words_of(ready.make(target, *given))[1:]
+        group: Any = get_command(importlib.import_module(f"{package}.cli").app)
+        known = {option for parameter in group.commands[command].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, target

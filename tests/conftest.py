@@ -1,0 +1,38 @@
+"""What all tests share: where real data lie, a drawn sample, small photos, and the environment of a process that trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from comp.backend import prepare_environment
+
+prepare_environment()
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data, or skip where there is none."""
+    folder = Path(os.environ.get("REAL_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real data: REAL_DATA names no folder")
+    return folder
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    """Return a generator with a fixed seed."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Work in an empty folder: cache/ and runs/ of a test lie there."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
