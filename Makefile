@@ -137,8 +137,8 @@ is_ready = $(shell $(is_current) && echo yes)
 .python:
 	@echo $(call quoted,$(call suitable,$(shell $(find_python))))
 
-# Print the Python to use, or "!" and the one line that says what to install. A name that cannot run (the shim of a pyenv
-# version that is not selected) counts as not there; Debian's Python without python3-venv lacks ensurepip.
+# Print the Python to use, or "!" and the one line that says what to install. A name that cannot run (the shim of a
+# pyenv version that is not selected) counts as not there; Debian's Python without python3-venv lacks ensurepip.
 define find_python
 found=; bare=; \
 for name in $(if $(python_given),$(call quoted,$(python_given)),python3.13 python3.12 python3.11 python3); do \

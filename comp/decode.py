@@ -46,7 +46,9 @@ def decode(data: bytes) -> Photo:
         raise Unreadable("empty file")
     is_cut_short = _is_cut_short(data)
     if is_cut_short:
-        data += _END_OF_IMAGE  # OpenCV 5 decodes nothing of a JPEG without its end marker, and all that is there with it
+        data += (
+            _END_OF_IMAGE  # OpenCV 5 decodes nothing of a JPEG without its end marker, and all that is there with it
+        )
     mode = jpeg_mode(data) if data[:2] == b"\xff\xd8" else pillow_mode(data)
     if mode in _CV2_MODES:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)

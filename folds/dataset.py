@@ -138,7 +138,7 @@ def _rows(tables: Tables, photos: dict[str, PhotoFacts]) -> pd.DataFrame:
         test = tables.test.assign(part="test")
     rows = pd.concat([train, test], ignore_index=True)
     rows["sha"] = ["" if photos[path].unreadable else photos[path].sha for path in rows["path"]]
-    return rows.reindex(columns=COLUMNS).fillna("").astype(str)
+    return rows.reindex(columns=COLUMNS, fill_value="").fillna("").astype(str)
 
 
 def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, Any]) -> None:

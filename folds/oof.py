@@ -88,10 +88,16 @@ def check_fold(name: str, marker: dict[str, Any], ids: dict[str, Any], dataset: 
         raise Refused(f"{name}: it was trained over another fold table")
     expected = dataset.train["id"][dataset.train["fold"] == fold].tolist()
     if sorted(ids["valid"]) != sorted(expected):
-        wrong = sorted(set(ids["valid"]) ^ set(expected)) or sorted(expected)
+        wrong = _first_at_fault(ids["valid"], expected)
         raise Refused(
-            f"{name}: it scores {len(ids['valid'])} rows, expected {len(expected)}, each once; the first at fault is {wrong[0]!r}"
+            f"{name}: it scores {len(ids['valid'])} rows, expected {len(expected)}, each once; the first at fault is {wrong!r}"
         )
+
+
+def _first_at_fault(have: Sequence[str], want: Sequence[str]) -> str:
+    """Return the first id that is foreign, else missing, else there twice."""
+    double = [row_id for row_id in have if list(have).count(row_id) > 1] if len(set(have)) < len(have) else []
+    return [*sorted(set(have) - set(want)), *sorted(set(want) - set(have)), *sorted(double)][0]
 
 
 def align(have: Sequence[str], want: Sequence[str], values: np.ndarray, what: str) -> np.ndarray:
@@ -102,9 +108,9 @@ def align(have: Sequence[str], want: Sequence[str], values: np.ndarray, what: st
     """
     position = {row_id: index for index, row_id in enumerate(have)}
     if len(position) != len(have) or set(position) != set(want):
-        wrong = sorted(set(want) ^ set(position)) or sorted(have)
+        wrong = _first_at_fault(have, want)
         raise Refused(
-            f"{what}: expected {len(want)} ids, got {len(have)}; the first missing, foreign or double is {wrong[0]!r}"
+            f"{what}: expected {len(want)} ids, got {len(have)}; the first foreign, missing or double is {wrong!r}"
         )
     return np.asarray(values[[position[row_id] for row_id in want]])
 

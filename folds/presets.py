@@ -21,7 +21,7 @@ PRESETS: Mapping[str, Mapping[Fit, Recipe]] = {
         "scratch": Recipe(pixels=96, epochs=30, strength=0.4),
     },
     "best": {
-        "scratch": Recipe(pixels=128, epochs=60, strength=0.5, width=40),
+        "scratch": Recipe(pixels=128, epochs=56, strength=0.5),
     },
 }
 DEFAULT_PRESET = "standard"

@@ -288,12 +288,12 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _keep_if_best(self, loss: float) -> None:
         if loss < min(self.history["inner_loss"], default=np.inf):
-            self.best = [np.asarray(variable) for variable in self.model.variables]
+            self.best = [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
         self.history["inner_loss"].append(loss)
 
     def _save(self) -> None:
         """Write all that the next epoch depends on: weights, optimizer and the random state of every layer."""
-        state = [np.asarray(variable) for variable in _state(self.model)]
+        state = [keras.ops.convert_to_numpy(variable) for variable in _state(self.model)]
         arrays = {f"state_{i:05d}": array for i, array in enumerate(state)}
         arrays |= {f"best_{i:05d}": array for i, array in enumerate(self.best)}
         arrays |= {f"history_{name}": np.array(values) for name, values in self.history.items()}

@@ -27,7 +27,9 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[str], np.ndarray]:
 
 @settings(deadline=None, max_examples=150)
 @given(tables(), st.integers(2, 7), st.integers(0, 5))
-def test_each_class_has_its_share_in_each_part(table: tuple[list[str], list[str], np.ndarray], n_parts: int, seed: int) -> None:
+def test_each_class_has_its_share_in_each_part(
+    table: tuple[list[str], list[str], np.ndarray], n_parts: int, seed: int
+) -> None:
     ids, labels, clusters = table
     parts = deal(ids, labels, clusters, n_parts, seed)
     frame = pd.DataFrame({"label": labels, "cluster": clusters, "part": parts})

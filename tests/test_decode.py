@@ -91,7 +91,9 @@ def test_one_bit_and_transparency_are_laid_over_white() -> None:
     assert set(np.unique(decode(saved(Image.new("1", (8, 8), 1), "PNG")).pixels)) == {255}
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"GIF89a"])
+@pytest.mark.parametrize(
+    "data", [b"", b"not an image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"GIF89a"]
+)
 def test_garbage_is_unreadable_with_a_reason(data: bytes) -> None:
     with pytest.raises(Unreadable, match=r"\w+"):
         decode(data)
@@ -126,7 +128,11 @@ def test_jpeg_mode_agrees_with_pillow_on_real_photos(real_data) -> None:  # type
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.integers(1, 90), st.integers(1, 90), st.integers(4, 48), st.sampled_from([1, 3]), st.sampled_from(["squash", "pad", "crop"])
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(4, 48),
+    st.sampled_from([1, 3]),
+    st.sampled_from(["squash", "pad", "crop"]),
 )
 def test_any_photo_becomes_the_square_asked_for(height: int, width: int, side: int, channels: int, resize: str) -> None:
     pixels = np.full((height, width, 3), 77, np.uint8)

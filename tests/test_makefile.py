@@ -30,7 +30,8 @@ case "$1 $2" in
   "-c "*ensurepip*) exit {no_venv} ;;
   "-c "*) ;;
   "-m venv") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "{version}" >> made ;;
-  "-m pip") if [ -e break-pip ]; then echo "ERROR: no such wheel" >&2; exit 1; fi; if [ -e slow-pip ]; then sleep 60; fi ;;
+  "-m pip") if [ -e break-pip ]; then echo "ERROR: no such wheel" >&2; exit 1; fi
+    while [ -e slow-pip ]; do sleep 0.05; done ;;
   *) for word do printf '<%s>\\n' "$word"; done; echo "COMP=$COMP" ;;
 esac
 """
@@ -169,13 +170,10 @@ def test_newer_python_without_venv_module_gives_way_to_an_older_one(checkout: Ch
 
 @pytest.mark.parametrize("version", ["2.7", "3.9", "3.10", "3.14"])
 def test_other_pythons_only_is_one_line_that_names_what_to_install(checkout: Checkout, version: str) -> None:
+    assert "found none: install" in one_line(checkout.make("submit"))
     checkout.python("python3", version)
     line = one_line(checkout.make("submit"))
     assert f"3.11, 3.12 or 3.13 is needed, found python3 ({version}): install" in line
-
-
-def test_no_python_at_all_is_one_line(checkout: Checkout) -> None:
-    assert "found none: install" in one_line(checkout.make("submit"))
 
 
 def test_missing_venv_module_is_one_line_that_names_the_package(checkout: Checkout) -> None:
@@ -227,7 +225,6 @@ def test_failed_installation_shows_pips_error_and_is_repaired(checkout: Checkout
     checkout.python("python3.12", "3.12")
     (checkout.root / "break-pip").touch()
     failed = checkout.make("submit")
-    assert failed.returncode != 0
     assert "ERROR: no such wheel\n" in failed.stderr
     assert "submissions" not in failed.stdout
     (checkout.root / "break-pip").unlink()
@@ -247,15 +244,18 @@ def test_killed_installation_is_repaired(checkout: Checkout) -> None:
 
 def test_second_make_waits_and_installs_nothing(checkout: Checkout) -> None:
     lock = f'"-c import fcntl"*) exec "{sys.executable}" "$@" ;;\n  "-c "*) ;;'
-    locking = FAKE_PYTHON.replace('"-c "*) ;;', lock).replace("sleep 60", "sleep 1")
+    locking = FAKE_PYTHON.replace('"-c "*) ;;', lock)
     checkout.script("python3.12", locking.format(version="3.12", no_venv=0))
     (checkout.root / "slow-pip").touch()
     with checkout.start("env") as first:
         checkout.wait_for_pip()
-        second = checkout.make("env")
-        assert first.wait(timeout=20) == 0
-    assert second.stderr == "Waiting for another make to set up .venv\n"
-    assert (second.returncode, checkout.made) == (0, ["3.12"])
+        with checkout.start("env") as second:
+            assert second.stderr
+            assert second.stderr.readline() == "Waiting for another make to set up .venv\n"
+            (checkout.root / "slow-pip").unlink()
+            assert (first.wait(timeout=20), second.wait(timeout=20)) == (0, 0)
+            assert second.stderr.read() == ""
+    assert checkout.made == ["3.12"]
 
 
 def test_command_is_shown_first_and_its_own_last_line_ends_the_output(ready: Checkout) -> None:
@@ -289,15 +289,7 @@ def test_variable_arrives_as_one_argument(ready: Checkout, value: str) -> None:
 
 def test_every_variable_becomes_its_option(ready: Checkout) -> None:
     given = {"COMP": "rare_species", "DATA": "folder", "DATA_ROOT": "root", "BACKBONES": "a b:tail", "PRESET": "quick"}
-    given |= {
-        "FOLDS": "3",
-        "GROUP": "column",
-        "SEED": "7",
-        "SEEDS": "3",
-        "JOBS": "2",
-        "ENGINE": "inline",
-        "OUT": "a.csv",
-    }
+    given |= {"FOLDS": "3", "GROUP": "column", "SEED": "7", "SEEDS": "3", "JOBS": "2", "ENGINE": "dask", "OUT": "a.csv"}
     result = ready.make("submit", *(f"{name}={value}" for name, value in given.items()), "ALLOW_MISSING=1")
     words = words_of(result)
     options = {name: name.lower().replace("_", "-") for name in given} | {"COMP": "competition"}

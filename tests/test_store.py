@@ -40,7 +40,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside(tmp_path: Pat
 
 
 def test_a_full_disk_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NoSpace, match="disk full while writing .*make clean"), replacing(tmp_path / "a"):
+    with pytest.raises(NoSpace, match=r"disk full while writing .*make clean"), replacing(tmp_path / "a"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -113,7 +113,7 @@ def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
     child.wait()
     child.stdout.close()
     child.stdin.close()
-    with locked(lock, lambda line: pytest.fail(line)):
+    with locked(lock, pytest.fail):
         assert lock.exists()
 
 

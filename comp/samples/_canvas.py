@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 Colour = tuple[float, float, float]
 
@@ -32,12 +33,12 @@ def ring(n: int, start: float = 0.0, stop: float = 2 * np.pi) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def oval(x: float, y: float, half_width: float, half_height: float, n: int = 24) -> np.ndarray:
-    """Return (n, 2) points on an ellipse in body coordinates."""
-    return ring(n) * (half_width, half_height) + (x, y)
+def oval(centre: ArrayLike, halves: ArrayLike, n: int = 24) -> np.ndarray:
+    """Return (n, 2) points on an ellipse around a body point, half as wide and high as `halves` (one number: a circle)."""
+    return ring(n) * np.asarray(halves) + np.asarray(centre)
 
 
-def rounded(corners: Sequence[Sequence[float]] | np.ndarray, closed: bool = True, rounds: int = 3) -> np.ndarray:
+def rounded(corners: Sequence[ArrayLike] | np.ndarray, closed: bool = True, rounds: int = 3) -> np.ndarray:
     """Return (N, 2) points of a line through rounded corners; an open one keeps its two ends.
 
     Source: Chaikin 1974, "An algorithm for high-speed curve generation".
@@ -82,7 +83,8 @@ class Pose:
         """Return (N, 2) canvas pixels of (N, 2) body points."""
         x, y = points[:, 0], points[:, 1]
         curved = np.stack([x, y + self.bend * (x * x - 0.3) + self.wave * np.sin(3.4 * x)], axis=1)
-        return curved @ self.matrix.T + self.centre
+        placed: np.ndarray = curved @ self.matrix.T + self.centre
+        return placed
 
     @property
     def unit(self) -> float:
@@ -139,7 +141,8 @@ class Canvas:
         cv2.circle(self.layer, centre, round(size * 2**_SHIFT), (*colour, 220), -1, shift=_SHIFT)
 
     def _vertices(self, points: np.ndarray) -> np.ndarray:
-        return np.rint(self.pose.place(points) * 2**_SHIFT).astype(np.int32)
+        vertices: np.ndarray = np.rint(self.pose.place(points) * 2**_SHIFT).astype(np.int32)
+        return vertices
 
 
 def _stencil(shape: tuple[int, ...], outlines: Iterable[np.ndarray]) -> np.ndarray:

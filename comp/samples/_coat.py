@@ -1,12 +1,19 @@
-"""Skin of the drawn sample: the colours and markings that a body part is given, the same for all body plans."""
+"""What all body plans of the drawn sample share: what a plan is, and the colours and markings that body parts are given.
+
+Body coordinates run about -1..1, head towards +x, back towards -y.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from comp.samples._canvas import Canvas, Colour, oval, shade
+
+BLACK = (18.0, 14.0, 14.0)
+WHITE = (238.0, 236.0, 226.0)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,12 @@ class Coat:
     limbs: Colour
 
 
+# Proportions by name: whole numbers count parts, the others are in body units.
+Traits = Mapping[str, float]
+# Draws an animal of such a coat and such proportions on a canvas.
+Plan = Callable[[Canvas, Coat, Traits, np.random.Generator], None]
+
+
 def paint_markings(canvas: Canvas, part: np.ndarray, coat: Coat, rng: np.random.Generator) -> None:
     """Draw the coat's markings on a part that is already filled.
 
@@ -44,7 +57,7 @@ def paint_belly(canvas: Canvas, part: np.ndarray, coat: Coat) -> None:
     """Make the lower third of a part paler, as light does not: most animals of open water and air are."""
     low, high = part.min(axis=0), part.max(axis=0)
     middle, reach = (low + high) / 2, high - low
-    belly = oval(middle[0], high[1], 0.6 * reach[0], 0.36 * reach[1])
+    belly = oval((middle[0], high[1]), reach * (0.6, 0.36))
     canvas.tint(part, [belly], shade(coat.base, 1.5), 0.6)
 
 
@@ -64,13 +77,14 @@ def _spots(low: np.ndarray, high: np.ndarray, size: float, rng: np.random.Genera
     radius = 0.075 * size * np.sqrt(np.prod(reach))
     count = int(np.clip(0.12 * np.prod(reach) / radius**2, 4, 26))
     places = rng.uniform(low, high, (count, 2))
-    return [oval(x, y, *(radius * rng.uniform(0.7, 1.3, 2)), n=10) for x, y in places]
+    return [oval(place, radius * rng.uniform(0.7, 1.3, 2), n=10) for place in places]
 
 
 def _saddle(low: np.ndarray, high: np.ndarray, size: float, rng: np.random.Generator) -> list[np.ndarray]:
     reach = high - low
     middle = (low + high) / 2
-    return [oval(middle[0] + rng.normal(0, 0.05) * reach[0], low[1], 0.4 * size * reach[0], 0.45 * reach[1])]
+    top = (middle[0] + rng.normal(0, 0.05) * reach[0], low[1])
+    return [oval(top, reach * (0.4 * size, 0.45))]
 
 
 def _line(low: np.ndarray, high: np.ndarray, size: float, rng: np.random.Generator) -> list[np.ndarray]:

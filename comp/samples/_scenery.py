@@ -40,7 +40,8 @@ def background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     coarse = rng.normal(0, 0.3, (4, 4)).astype(np.float32)
     fine = rng.normal(0, 0.12, (14, 14)).astype(np.float32)
-    return sum(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) for grid in (coarse, fine))
+    grown = [cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) for grid in (coarse, fine)]
+    return grown[0] + grown[1]
 
 
 def _out_of_focus(rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
@@ -76,7 +77,9 @@ def _glints(rng: np.random.Generator, scene: np.ndarray, colour: Colour) -> None
     height, width = scene.shape[:2]
     over = scene.copy()
     for x, y, size in rng.uniform((0, 0, 0.03), (1, 1, 0.12), (rng.integers(4, 16), 3)):
-        cv2.circle(over, (round(x * width), round(y * height)), round(size * width), _varied(rng, colour, 0.6), -1, cv2.LINE_AA)
+        cv2.circle(
+            over, (round(x * width), round(y * height)), round(size * width), _varied(rng, colour, 0.6), -1, cv2.LINE_AA
+        )
     cv2.addWeighted(over, 0.6, scene, 0.4, 0, dst=scene)
 
 
@@ -140,14 +143,21 @@ def _emboss(relief: np.ndarray, light: np.ndarray, depth: float) -> np.ndarray:
 
 def _overgrown(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """Draw a few blades in front of the animal, now and then."""
-    if rng.uniform() > 0.35:
+    if rng.uniform() > 0.22:
         return picture
     height, width = picture.shape[:2]
     colour = colour_of(rng.uniform(60, 150), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6))
     for _ in range(rng.integers(1, 4)):
         start, stop = rng.uniform(0, 1, 2) * width
         thick = int(rng.integers(1, 3 + width // 30))
-        cv2.line(picture, (round(start), height), (round(stop), round(rng.uniform(0, 0.5) * height)), colour, thick, cv2.LINE_AA)
+        cv2.line(
+            picture,
+            (round(start), height),
+            (round(stop), round(rng.uniform(0, 0.5) * height)),
+            colour,
+            thick,
+            cv2.LINE_AA,
+        )
     return picture
 
 
@@ -166,4 +176,4 @@ def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1))
     grain = rng.standard_normal(picture.shape, dtype=np.float32)
     grain += 1.2 * grain[..., 1:2]  # most of a sensor's noise is in the brightness
-    return np.clip(np.rint(picture + np.float32(rng.uniform(1, 6)) * grain), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(picture + np.float32(rng.uniform(1, 4.5)) * grain), 0, 255).astype(np.uint8)

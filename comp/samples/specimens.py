@@ -162,7 +162,7 @@ def _size(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:
 def _pose(family: Family, rng: np.random.Generator, height: int, width: int) -> Pose:
     most = np.deg2rad(TURNS[family.plan])
     turn = rng.uniform(-most, most) if most > 3 else np.clip(rng.normal(0, 0.5), -1, 1) * most
-    scale = 0.5 * min(height, width) * rng.uniform(0.58, 1.0)
+    scale = 0.5 * min(height, width) * rng.uniform(0.68, 1.02)
     cosine, sine = np.cos(turn), np.sin(turn)
     mirror = np.diag([-1.0 if rng.uniform() < 0.5 else 1.0, 1.0])
     slant = np.array([[rng.uniform(0.8, 1.05), rng.normal(0, 0.08)], [0, rng.uniform(0.85, 1.05)]])
@@ -176,7 +176,7 @@ def _looks(specimen: Specimen, rng: np.random.Generator) -> tuple[Coat, dict[str
     """Return the coat and proportions of one animal: those of its family, shifted by its species and by itself."""
     family = specimen.family
     kin = _stream(_SPECIES + 100 * FAMILIES.index(family) + specimen.species)
-    hue = family.hue + kin.normal(0, 22) + rng.normal(0, 16)
+    hue = family.hue + kin.normal(0, 18) + rng.normal(0, 12)
     vivid = family.vivid * kin.uniform(0.75, 1.25) * rng.uniform(0.7, 1.2)
     bright = kin.uniform(0.5, 0.9) * rng.uniform(0.8, 1.15)
     base = colour_of(hue, vivid, bright)

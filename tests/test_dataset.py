@@ -1,0 +1,74 @@
+"""Promise 3: folds are assigned once, written down, and refused when the file no longer matches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from comp.errors import BadInput, Refused
+from comp.images import PixelSpec
+from comp.tables import read_tables
+from comp.twins import no_twins
+from folds.dataset import load_dataset, make_dataset, readable_train
+from tests.made import SQUARES, make_squares, read_all, squares_dataset
+
+
+def test_what_is_written_is_what_is_read(in_folder: Path) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    again = load_dataset(dataset.folder)
+    assert again.train.equals(dataset.train) and again.test.equals(dataset.test)
+    assert dataset.train["id"].tolist() == tables.train["id"].tolist()
+    assert dataset.classes == ["amber", "blue", "coral"] and dataset.answers is None
+    assert dataset.train.groupby(["label", "fold"]).size().tolist() == [4] * 9
+
+
+@pytest.mark.parametrize("name", ["folds.csv", "table.csv"])
+@pytest.mark.parametrize("change", ["edit", "tear", "remove"])
+def test_an_edited_or_torn_table_is_refused_in_one_line(in_folder: Path, name: str, change: str) -> None:
+    dataset, _ = squares_dataset(in_folder / "data")
+    path = dataset.folder / name
+    text = path.read_text()
+    if change == "remove":
+        path.unlink()
+    else:
+        path.write_text(text.replace("0", "1", 1) if change == "edit" else text[:-5])
+    with pytest.raises(Refused) as refusal:
+        load_dataset(dataset.folder)
+    assert name in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_other_data_folds_or_seed_have_other_folders_and_the_same_have_the_same(in_folder: Path) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    photos = read_all(tables, [PixelSpec(16)])
+    twins = no_twins(len(tables.train))
+    assert make_dataset(tables, photos, twins, 3).folder == dataset.folder
+    assert make_dataset(tables, photos, twins, 4).folder != dataset.folder
+    (in_folder / "data" / "photos" / "000.png").write_bytes((in_folder / "data" / "photos" / "005.png").read_bytes())
+    changed = read_all(tables, [PixelSpec(16)])
+    assert make_dataset(tables, changed, twins, 3).folder != dataset.folder
+
+
+def test_without_a_test_set_a_tenth_is_held_out_and_its_answers_are_apart(in_folder: Path) -> None:
+    dataset, tables = squares_dataset(in_folder / "data", n_test=0)
+    assert 3 <= len(dataset.test) <= 6 and dataset.answers is not None and len(dataset.answers) == len(dataset.test)
+    assert "label" not in dataset.test and not set(dataset.test["id"]) & set(dataset.in_folds["id"])
+    assert len(dataset.in_folds) + len(dataset.test) == len(tables.train)
+
+
+def test_unreadable_rows_are_left_out_of_train_and_kept_in_test(in_folder: Path) -> None:
+    folder = make_squares(in_folder / "data")
+    for name in ("004", "040"):
+        (folder / "photos" / f"{name}.png").write_bytes(b"broken")
+    tables = read_tables(SQUARES, folder)
+    photos = read_all(tables, [PixelSpec(16)])
+    dataset = make_dataset(tables, photos, no_twins(len(readable_train(tables, photos))), 3)
+    assert "004" not in set(dataset.train["id"]) and len(dataset.train) == 35
+    assert dataset.test.set_index("id")["sha"]["040"] == "" and len(dataset.test) == 6
+
+
+def test_a_class_with_fewer_rows_than_folds_is_refused(in_folder: Path) -> None:
+    _, tables = squares_dataset(in_folder / "data")
+    photos = read_all(tables, [PixelSpec(16)])
+    with pytest.raises(BadInput, match="amber"):
+        make_dataset(tables, photos, no_twins(len(tables.train)), 13)

@@ -1,0 +1,128 @@
+"""Promise 9: a CSV is checked before anyone sees it; truths of grading: the answers score 1, the sample does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from comp.errors import BadInput, Refused
+from comp.store import sha256_of_file
+from comp.tables import read_csv
+from folds.oof import Predictions
+from submissions.check import check_file, check_frame
+from submissions.ensemble import equal_mean
+from submissions.grade import grade, grade_line
+from submissions.write import copy_to, make_frame, template_ids, with_prior, write_submission
+from tests.made import CLASSES, SQUARES, squares_dataset
+
+IDS = ["036", "037", "038", "039", "040", "041"]
+TRUTH = ["amber", "blue", "coral", "amber", "blue", "coral"]
+
+
+def table(answers: list[str], ids: list[str] = IDS) -> pd.DataFrame:
+    return pd.DataFrame({"id": ids, "colour": answers}, dtype=str)
+
+
+def predictions(test: np.ndarray, ids: list[str] = IDS) -> Predictions:
+    return Predictions(["a"], np.ones((1, 3), np.float32) / 3, ids, test.astype(np.float32), list(CLASSES))
+
+
+BAD_LABELS = {
+    "columns": (table(TRUTH).rename(columns={"colour": "color"}), "its columns are"),
+    "extra column": (table(TRUTH).assign(x="1"), "its columns are"),
+    "order": (table(TRUTH, IDS[::-1]), "line 2: its id is '041', expected '036'"),
+    "missing row": (table(TRUTH[:-1], IDS[:-1]), "5 rows, expected 6"),
+    "double id": (table(TRUTH, ["036", *IDS[:-1]]), "line 3"),
+    "foreign label": (table(["amber", "green", *TRUTH[2:]]), "line 3 (id 037): 'green'"),
+    "empty label": (table([*TRUTH[:-1], ""]), "line 7 (id 041): ''"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LABELS)
+def test_the_first_bad_row_is_named(kind: str) -> None:
+    frame, words = BAD_LABELS[kind]
+    with pytest.raises(Refused) as refusal:
+        check_frame(frame, SQUARES, IDS, CLASSES, "x.csv")
+    assert words in str(refusal.value) and "x.csv" in str(refusal.value)
+
+
+ONE = replace(SQUARES, submission="probability", positive="blue")
+ALL = replace(SQUARES, submission="probabilities")
+
+
+@pytest.mark.parametrize("bad", ["1.2", "-0.1", "nan", "inf", "", "high"])
+def test_probabilities_are_numbers_between_0_and_1(bad: str) -> None:
+    with pytest.raises(Refused, match=r"line 4 \(id 038\)"):
+        check_frame(table(["0.5", "1", bad, "0", "0.1", "0.2"]), ONE, IDS, CLASSES, "x.csv")
+    frame = pd.DataFrame({"id": IDS, "amber": ["0.5"] * 6, "blue": ["0.25"] * 6, "coral": ["0.25"] * 6}, dtype=str)
+    check_frame(frame, ALL, IDS, CLASSES, "x.csv")
+    frame.loc[2, "blue"] = bad
+    with pytest.raises(Refused, match=r"line 4 \(id 038\).*sum is 1"):
+        check_frame(frame, ALL, IDS, CLASSES, "x.csv")
+
+
+def test_every_kind_that_is_written_passes_its_own_check(random: np.random.Generator) -> None:
+    probabilities = random.dirichlet(np.ones(3) / 20, 6)
+    for competition in (SQUARES, ONE, ALL):
+        check_frame(make_frame(competition, IDS, probabilities, CLASSES), competition, IDS, CLASSES, "x.csv")
+    assert make_frame(SQUARES, IDS, np.eye(3)[[0, 1, 2, 0, 1, 2]], CLASSES)["colour"].tolist() == TRUTH
+
+
+def test_csv_and_manifest_stand_side_by_side_under_the_hash(in_folder: Path) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    path = write_submission(tables, dataset, predictions(np.eye(3)[[0, 1, 2, 0, 1, 2]]), {"metric": "macro_f1"})
+    check_file(path, SQUARES, IDS, CLASSES)
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    assert manifest["sha256"] == sha256_of_file(path) and path.stem == manifest["sha256"][:8]
+    assert manifest["competition"] == "squares" and manifest["metric"] == "macro_f1"
+    assert read_csv(path)["colour"].tolist() == TRUTH
+    out = copy_to(path, in_folder / "my answers" / "final.csv")
+    assert out.read_bytes() == path.read_bytes() and out.with_suffix(".json").is_file()
+
+
+def test_ids_follow_the_sample_submission_and_unreadable_rows_get_the_prior(in_folder: Path) -> None:
+    sample = in_folder / "data" / "sample_submission.csv"
+    dataset, tables = squares_dataset(in_folder / "data")
+    tables = replace(tables, sample=read_csv(sample).iloc[::-1].reset_index(drop=True))
+    assert template_ids(tables, dataset) == IDS[::-1]
+    found = with_prior(predictions(np.eye(3)[[1, 1, 1, 1, 1]], IDS[1:]), IDS[::-1], dataset)
+    assert (found[:5] == np.eye(3)[1]).all() and found[5].tolist() == pytest.approx([1 / 3] * 3)
+
+
+def test_the_answers_score_one_and_the_sample_does_not(tmp_path: Path) -> None:
+    table(TRUTH).assign(Usage="Private").to_csv(tmp_path / "answers.csv", index=False)
+    table(TRUTH[::-1], IDS[::-1]).to_csv(tmp_path / "perfect.csv", index=False)
+    table(["amber"] * 6).to_csv(tmp_path / "sample.csv", index=False)
+    perfect = grade(tmp_path / "perfect.csv", tmp_path / "answers.csv", SQUARES)
+    assert grade_line(perfect) == "macro_f1=1.0000 accuracy=1.0000 n=6"
+    assert (
+        grade_line(grade(tmp_path / "sample.csv", tmp_path / "answers.csv", SQUARES))
+        == "macro_f1=0.1667 accuracy=0.3333 n=6"
+    )
+
+
+def test_grading_refuses_malformed_files_and_answers(tmp_path: Path) -> None:
+    table(TRUTH).to_csv(tmp_path / "answers.csv", index=False)
+    for frame, words in ((table(TRUTH[:5], IDS[:5]), "it has 5 ids"), (table(TRUTH, ["036", *IDS[:-1]]), "036")):
+        frame.to_csv(tmp_path / "bad.csv", index=False)
+        with pytest.raises(Refused, match=words):
+            grade(tmp_path / "bad.csv", tmp_path / "answers.csv", SQUARES)
+    table(TRUTH).drop(columns="colour").to_csv(tmp_path / "answers.csv", index=False)
+    with pytest.raises(BadInput, match="no column 'colour'"):
+        grade(tmp_path / "bad.csv", tmp_path / "answers.csv", SQUARES)
+
+
+def test_equal_mean_matches_rows_by_id_and_refuses_other_classes() -> None:
+    one = Predictions(["a", "b"], np.float32([[1, 0], [0, 1]]), ["t"], np.float32([[1, 0]]), ["x", "y"])
+    other = Predictions(["b", "a"], np.float32([[0, 1], [1, 0]]), ["t"], np.float32([[0, 1]]), ["x", "y"])
+    both = equal_mean({"one": one, "other": other})
+    assert both.oof.tolist() == [[1, 0], [0, 1]] and both.test.tolist() == [[0.5, 0.5]]
+    with pytest.raises(Refused, match="other: its classes"):
+        equal_mean({"one": one, "other": replace(other, classes=["y", "x"])})
+    with pytest.raises(Refused, match="other, out-of-fold"):
+        equal_mean({"one": one, "other": replace(other, oof_ids=["b", "c"])})

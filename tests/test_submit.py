@@ -1,0 +1,223 @@
+"""The main job as a person meets it: the command line, its output, and bad input as one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from comp.tables import read_csv
+from tests.made import make_squares
+
+PROJECT = Path(__file__).resolve().parents[1]
+FACTS = '''"""Colour of a square."""
+from comp.spec import Competition
+COMPETITION = Competition(name="squares", title="Colour of a square", layout="table", id_column="id", target_column="colour",
+    path_column="photo", submission="label", pixels=16, twins=True, n_folds=2, candidates=("scratch_cnn:tiny",))
+'''
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m WORDS` in a folder as a person would, with what the project needs on the path."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
+    line = [sys.executable, "-m", *words]
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder whose name has a space, with a competition file and its data."""
+    folder = tmp_path_factory.mktemp("my home")
+    make_squares(folder / "my data")
+    (folder / "mine.py").write_text(FACTS)
+    return folder
+
+
+def submit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return command(
+        folder, "submissions", "submit", "--competition", "./mine.py", "--data", "my data", "--preset", "quick", *words
+    )
+
+
+@pytest.fixture(scope="module")
+def first(home: Path) -> subprocess.CompletedProcess[str]:
+    return submit(home)
+
+
+def test_photos_in_checked_csv_out(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0, first.stderr
+    path = home / first.stdout.splitlines()[-1]
+    assert path.is_file() and not Path(first.stdout.splitlines()[-1]).is_absolute()
+    frame = read_csv(path)
+    assert frame["id"].tolist() == read_csv(home / "my data" / "sample_submission.csv")["id"].tolist()
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    assert {"sha256", "competition", "metric", "cv", "runs", "ensemble", "command", "versions"} <= set(manifest)
+    assert {"backbone", "variant", "fit", "seed", "folds", "key", "cv"} <= set(manifest["runs"][0])
+    assert manifest["cv"]["low"] <= manifest["cv"]["score"] <= manifest["cv"]["high"]
+
+
+def test_output_is_a_plan_a_table_and_what_to_do_next(first: subprocess.CompletedProcess[str]) -> None:
+    for words in (
+        "train rows",
+        "folds",
+        "candidates",
+        "stored",
+        "to do",
+        "95 % interval",
+        "ensemble",
+        "what to try next",
+    ):
+        assert words in first.stdout
+    assert first.stderr == ""
+
+
+def test_a_second_time_nothing_is_trained_and_the_csv_is_the_same(
+    home: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    second = submit(home)
+    assert second.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    assert "2 of 2 folds trained" in second.stdout and "training" not in second.stdout
+
+
+def test_out_is_where_the_person_wants_it(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+    done = submit(home, "--out", "to hand in/final.csv")
+    assert done.stdout.splitlines()[-1] == "to hand in/final.csv"
+    assert (home / "to hand in" / "final.csv").read_bytes() == (home / first.stdout.splitlines()[-1]).read_bytes()
+    assert (home / "to hand in" / "final.json").is_file()
+
+
+def test_train_stops_before_the_csv_and_names_the_folder(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+    words = ("--competition", "./mine.py", "--data", "my data", "--preset", "quick")
+    done = command(home, "submissions", "train", *words)
+    assert done.returncode == 0 and (home / done.stdout.splitlines()[-1] / "folds.csv").is_file()
+
+
+def test_seeds_train_every_candidate_again_on_the_same_folds(
+    home: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    done = submit(home, "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((home / done.stdout.splitlines()[-1]).with_suffix(".json").read_text())
+    assert [run["seed"] for run in manifest["runs"]] == [0, 1]
+    assert len(list((home / "runs" / "squares").iterdir())) == 1
+
+
+def test_inspect_folds_and_clean_are_parts_of_it(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+    where = ("--competition", "./mine.py", "--data", "my data")
+    sheet = command(home, "comp", "inspect", *where)
+    assert sheet.returncode == 0 and (home / sheet.stdout.splitlines()[-1]).suffix == ".png"
+    table = command(home, "folds", "assign", *where)
+    assert pd.read_csv(home / table.stdout.splitlines()[-1]).columns.tolist() == ["id", "fold"]
+    assert "emptied" in command(home, "comp", "clean").stdout and not (home / "cache").exists()
+    refused = subprocess.run(
+        [sys.executable, "-m", "folds", "clean-runs", "--competition", "./mine.py"],
+        cwd=home, env={**os.environ, "PYTHONPATH": str(PROJECT)}, input="n\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "nothing was deleted" in refused.stdout and list((home / "runs").rglob("oof.npy"))
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the error line of a command that failed as it should: not a traceback, nothing after it."""
+    assert done.returncode not in (0, 1), done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    return lines[0]
+
+
+BAD_WORDS = {
+    "unknown competition": (("--competition", "specimen"), "specimens"),
+    "missing folder": (("--data", "nowhere"), "nowhere"),
+    "unknown backbone": (("--backbones", "resnest"), "scratch_cnn"),
+    "bad candidate": (("--backbones", "scratch_cnn:64"), "'64' is no variant"),
+    "unknown preset": (("--preset", "fast"), "quick, standard, best"),
+    "more folds than a class has rows": (("--folds", "13"), "amber"),
+    "one fold": (("--folds", "1"), "FOLDS=1"),
+    "no jobs": (("--jobs", "0"), "JOBS=0"),
+    "unknown group": (("--group", "species"), "species"),
+    "unknown engine": (("--engine", "cloud"), "ENGINE=cloud"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_WORDS)
+def test_bad_words_are_one_clear_line(home: Path, kind: str) -> None:
+    words, expected = BAD_WORDS[kind]
+    assert expected in one_line(submit(home, *words))
+
+
+def spoil(folder: Path, kind: str) -> None:
+    table = read_csv(folder / "train.csv")
+    if kind == "missing column":
+        table = table.drop(columns="colour")
+    elif kind == "empty table":
+        table = table.iloc[:0]
+    elif kind == "duplicate ids":
+        table.loc[3, "id"] = table.loc[4, "id"]
+    elif kind == "absent photos":
+        for i in (5, 6, 7, 8):
+            (folder / "photos" / f"{i:03d}.png").unlink()
+    elif kind == "no photo can be read":
+        for photo in (folder / "photos").iterdir():
+            photo.write_bytes(b"broken")
+    table.to_csv(folder / "train.csv", index=False)
+
+
+BAD_DATA = {
+    "missing column": ["colour"],
+    "empty table": ["train.csv"],
+    "duplicate ids": ["004"],
+    "absent photos": ["4 of 42", "photos/005.png", "photos/006.png", "photos/007.png", "--allow-missing"],
+    "no photo can be read": ["none of its 36 train photos"],
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_data_are_one_clear_line(tmp_path: Path, kind: str) -> None:
+    make_squares(tmp_path / "my data")
+    (tmp_path / "mine.py").write_text(FACTS)
+    spoil(tmp_path / "my data", kind)
+    line = one_line(submit(tmp_path))
+    assert not [words for words in BAD_DATA[kind] if words not in line], line
+
+
+def test_allow_missing_goes_on_without_them(tmp_path: Path) -> None:
+    make_squares(tmp_path / "my data")
+    (tmp_path / "mine.py").write_text(FACTS)
+    spoil(tmp_path / "my data", "absent photos")
+    (tmp_path / "my data" / "photos" / "037.png").unlink()
+    done = submit(tmp_path, "--allow-missing")
+    assert done.returncode == 0, done.stderr
+    assert len(read_csv(tmp_path / done.stdout.splitlines()[-1])) == 6
+
+
+def test_nothing_is_written_into_the_data_folder(
+    tmp_path: Path, home: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    made = make_squares(tmp_path / "again")
+    names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*"))
+    assert sorted(path.relative_to(home / "my data").as_posix() for path in (home / "my data").rglob("*")) == names
+
+
+def test_new_writes_a_competition_that_works(tmp_path: Path) -> None:
+    make_squares(tmp_path / "squares")
+    done = command(tmp_path, "comp", "new", "--data", "squares", "--out", "contest.py")
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "contest.py", done.stderr
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    words = (
+        "--competition",
+        "./contest.py",
+        "--backbones",
+        "scratch_cnn:tiny:16px",
+        "--preset",
+        "quick",
+        "--folds",
+        "2",
+    )
+    run = command(tmp_path, "submissions", "submit", *words)
+    assert run.returncode == 0, run.stderr
+    assert len(read_csv(tmp_path / run.stdout.splitlines()[-1])) == 6
