@@ -7,12 +7,12 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train folds inspect new perf test test-all lint env lock clean clean-runs .venv .python
+.PHONY: help submit train folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES FILE ARGS
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -67,6 +67,9 @@ clean:  ## empty cache/ and show how large it was; always safe
 clean-runs: .venv  ## delete trained runs, after asking; never CSVs or the ledger
 	$(call run,$(PY) -m folds clean-runs $(call option,COMP,competition) $(call flag,YES,yes))
 
+results: .venv  ## write the README's results table; FILE=file.csv names one more row, ARGS="a.csv b.csv" several
+	$(call run,$(PY) -m submissions results $(if $(value FILE),$(call quoted,$(value FILE))))
+
 lock:  ## compile requirements.txt anew from pyproject.toml (for maintainers)
 	@mkdir -p cache && $(call quoted,$(call suitable,$(shell $(find_python)))) -m venv --clear cache/lock && \
 	  $(call pip_install,cache/lock/bin/python) uv
@@ -88,6 +91,7 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: JOBS=2             how many jobs run at once
 #: ENGINE=name        where jobs run: local, inline, or the address of an engine that exists (default local)
 #: OUT=file           where the result is written
+#: FILE=file.csv      the CSV that results is about
 #: YES=1              clean-runs does not ask
 #: ARGS="..."         appended as it stands: make test ARGS="-k folds"
 #: REAL_DATA=folder   real photos that the tests use (default ../shared/data)

@@ -7,13 +7,15 @@ so an engine may run it again at any time, anywhere that sees the same folders.
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from comp.errors import BadInput
+from comp.errors import BadInput, TrainingFailed
 
 TRIES = 3  # a job whose worker died is tried again, twice
 
@@ -72,10 +74,55 @@ def ignore_events(event: Event) -> None:
 
 
 def call(job: Job, report: Report) -> Any:
-    """Import a job's function and call it here."""
+    """Import a job's function and call it here.
+
+    Arguments and result take the way through JSON on every engine, so that none changes what comes out.
+
+    Raises:
+        TypeError: If an argument or the result is not a plain JSON value.
+        ValueError: If the job reports something else than `progress` or `note`.
+    """
     module_name, _, function_name = job.function.partition(":")
     Path(job.log_path).parent.mkdir(parents=True, exist_ok=True)
-    return getattr(importlib.import_module(module_name), function_name)(report, **job.arguments)
+    function = getattr(importlib.import_module(module_name), function_name)
+    return _plain(function(_checked(report), **_plain(dict(job.arguments))))
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _checked(report: Report) -> Report:
+    def tell(kind: str, value: Any) -> None:
+        if kind not in ("progress", "note"):
+            raise ValueError(f"event {kind!r}: expected progress or note")
+        report(kind, float(value) if kind == "progress" else str(value))
+
+    return tell
+
+
+def how_it_ended(exit_code: int | None) -> str:
+    """Return how a process ended, in words: the signal that killed it, or its exit status."""
+    if exit_code is None or exit_code >= 0:
+        return f"exit status {exit_code}"
+    try:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-exit_code}"
+
+
+def died(job: Job, how: str, n_tries: int) -> Event:
+    """Return the note that a job's worker died and the job is tried again.
+
+    Raises:
+        TrainingFailed: If it has been tried often enough.
+    """
+    if n_tries >= TRIES:
+        raise TrainingFailed(
+            f"{job.label}: its worker died {n_tries} times (last: {how}); its output is in {job.log_path}; "
+            "if memory ran out, try JOBS=1"
+        )
+    return Event(job, "note", f"{job.label}: its worker died ({how}), trying again")
 
 
 def n_cores() -> int:
@@ -90,10 +137,10 @@ def open_engine(name: str = "local", n_jobs: int | None = None) -> Engine:
 
     Args:
         name: `local` for worker processes, `inline` for this process, `tcp://host:port` for a Dask cluster that sees the same folders.
-        n_jobs: Jobs side by side; the number of cores where None.
+        n_jobs: Jobs side by side; where None, the number of cores, or all that the cluster has room for.
 
     Raises:
-        BadInput: If there is no such engine, or fewer than one job is asked for.
+        BadInput: If there is no such engine, no scheduler answers there, or fewer than one job is asked for.
     """
     if n_jobs is not None and n_jobs < 1:
         raise BadInput(f"JOBS={n_jobs}: expected a whole number from 1 on")
@@ -108,5 +155,5 @@ def open_engine(name: str = "local", n_jobs: int | None = None) -> Engine:
     if "://" in name:
         from comp.engines.dask import DaskEngine
 
-        return DaskEngine(name)
+        return DaskEngine(name, n_jobs)
     raise BadInput(f"ENGINE={name}: expected local, inline, or the address of a Dask scheduler (tcp://host:port)")

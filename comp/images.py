@@ -91,7 +91,8 @@ class ImageStore:
         self._arrays: dict[str, np.ndarray] = {}
         self.facts: dict[str, PhotoFacts] = {}
         self.files: dict[str, tuple[int, int, str]] = {}
-        for marker_path in sorted(self.folder.glob(f"*/{MARKER}")):
+        # not those that begin with a dot: they are not in place yet, and go when swept or renamed
+        for marker_path in sorted(self.folder.glob(f"[!.]*/{MARKER}")):
             self._read_chunk(marker_path)
 
     def _read_chunk(self, marker_path: Path) -> None:
@@ -310,6 +311,7 @@ class _Chunk:
         target = self.store.folder / name
         temporary = beside(target)
         with disk_full_is_one_line(self.store.folder):
+            shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had this one's number: containers
             temporary.mkdir(parents=True)
             with (temporary / "pixels.npy").open("wb") as file:
                 np.save(file, self.pixels[: len(self.facts)])
@@ -317,9 +319,20 @@ class _Chunk:
                 os.fsync(file.fileno())
             photos = [asdict(facts) for facts in self.facts]
             write_marker(temporary, ["pixels.npy"], {"photos": photos, "read_from": read_from})
-            shutil.rmtree(target, ignore_errors=True)  # only ever there when its marker was taken away by hand
-            os.rename(temporary, target)
+            _put_in_place(temporary, target)
             sync_folder(self.store.folder)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Rename a chunk to its name; one that another command made of the same photos meanwhile stays, for it may be in use."""
+    if not (target / MARKER).is_file():
+        shutil.rmtree(target, ignore_errors=True)  # only ever there when its marker was taken away by hand
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if not (target / MARKER).is_file():
+                raise
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def unreadable_table(bad: dict[str, str]) -> str:

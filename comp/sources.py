@@ -34,7 +34,8 @@ def find_source(competition: Competition, data: Path | None = None, data_root: P
         BadInput: If there is no such folder.
     """
     if data is not None or competition.sample is None:
-        return Source(find_data_dir(competition, data, data_root))
+        named = data.expanduser() if data else None  # not every shell expands DATA=~/photos
+        return Source(find_data_dir(competition, named, data_root))
     return _drawn(competition.sample, data_root)
 
 

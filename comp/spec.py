@@ -16,6 +16,7 @@ Task = Literal["classify", "transcribe"]
 Resize = Literal["squash", "pad", "crop"]
 Symmetry = Literal["flip", "zoom", "rotate", "shift", "brightness", "contrast", "hue", "cutout"]
 SubmissionKind = Literal["label", "probability", "probabilities", "text"]
+Use = Literal["extract", "train"]
 Fit = Literal["scratch", "probe", "tail", "full"]
 
 FITS: tuple[Fit, ...] = ("scratch", "probe", "tail", "full")
@@ -90,6 +91,23 @@ class Competition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A file of pre-trained weights, as its publisher names it.
+
+    Attributes:
+        file: Name that it is looked for under.
+        url: Where it can be downloaded.
+        megabytes: Its size, shown in the plan before anything is fetched.
+        sha256: Its hash where the publisher's is known, else the empty string: then shapes are what is checked.
+    """
+
+    file: str
+    url: str
+    megabytes: float
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backbone:
     """One architecture, as facts beside its `build(pixels, variant, weights, **options)`.
 
@@ -99,6 +117,10 @@ class Backbone:
         variants: Published names, smallest first, `tiny` always among them.
         default_variant: The variant that a candidate without one means.
         options: Names of Recipe fields that `build` takes as keywords.
+        weights: Pre-trained weights by variant; a variant that is not in it is trained from scratch only.
+        parameters: Published number of parameters by variant, without the classification head.
+        cuts: Layers where a variant may be cut (below frozen, above trained), the one that trains most first.
+        bf16_pays: Uses (`extract`, `train`) for which bfloat16 is faster than float32 on a processor that has it.
         seconds_per_photo: Measured seconds of one training step, per photo, on one core at `measured_pixels`, per variant.
     """
 
@@ -107,6 +129,10 @@ class Backbone:
     variants: tuple[str, ...]
     default_variant: str
     options: tuple[str, ...] = ()
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    cuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bf16_pays: frozenset[Use] = frozenset()
     seconds_per_photo: Mapping[str, float] = field(default_factory=dict)
     measured_pixels: int = 64
 

@@ -83,16 +83,24 @@ def beside(path: Path) -> Path:
 
 def sweep(folder: Path) -> None:
     """Remove what processes of this machine that are dead by now had begun to write into a folder."""
-    import psutil
-
     for path in folder.glob(f".*.{socket.gethostname()}.*.tmp"):
         pid = path.name.split(".")[-2]
-        if pid.isdigit() and psutil.pid_exists(int(pid)):
+        if pid.isdigit() and _is_alive(int(pid)):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil
+
+    try:
+        # an orphan that ended keeps its number until somebody asks how: in a container, that may be for ever
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from comp.engine import Report
 from comp.errors import TrainingFailed
 from comp.images import ImageStore, PixelSpec
 from comp.spec import Candidate, Recipe
-from comp.store import locked, read_json, read_marker, replacing, write_array, write_json, write_marker
+from comp.store import locked, read_json, read_marker, replacing, sweep, write_array, write_json, write_marker
 from folds.assign import HOLDOUT, deal
 from folds.batches import TrainBatches, predict_logits, softmax
 from folds.dataset import Dataset, load_dataset
@@ -72,6 +72,7 @@ def fit_fold(report: Report, run: str, fold: int, cache_dir: str) -> dict[str, A
     if marker is not None:
         return marker
     with locked(folder / ".lock", lambda line: report("note", line)):
+        sweep(folder)
         return read_marker(folder) or _fit(_gather(Path(run), fold, Path(cache_dir)), report)
 
 
@@ -155,7 +156,7 @@ def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dic
     ids = {"valid": valid_ids.tolist(), "test": test["id"][readable].tolist(), "classes": dataset.classes}
     write_json(fold.folder / "ids.json", ids)
     with replacing(fold.folder / "model.weights.h5") as temporary:
-        named = temporary.with_suffix(".weights.h5")  # Keras insists on the ending
+        named = temporary.with_name(".beside.weights.h5")  # Keras insists on the ending; the lock keeps others away
         network.save_weights(named)
         named.replace(temporary)
     write_json(fold.folder / "history.json", history)

@@ -89,6 +89,18 @@ def grade(file: Path, answers: Path, competition: Competition = "specimens") -> 
     say(grade_line(run_grade(file, answers, load_competition(competition))))
 
 
+@app.command()
+def results(
+    files: Annotated[list[Path], typer.Argument(help="CSVs that this project wrote, with their manifests beside them.")],
+    readme: Annotated[Path, typer.Option(help="Markdown file with the two marks.")] = Path("README.md"),
+) -> None:
+    """Write the results table of the README from manifests; the README's path is the last line."""
+    from comp.console import last_line
+    from submissions.results import write_results
+
+    last_line(write_results(readme, files))
+
+
 def _settings(given: dict[str, Any]) -> Any:
     from submissions.plan import Settings
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from comp.console import relative, say, show_table
 from comp.engine import Engine, open_engine
 from comp.images import CACHE
@@ -23,7 +25,7 @@ from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.ensemble import equal_mean
 from submissions.grade import grade_frame
 from submissions.plan import Plan, Settings, make_plan, show_plan
-from submissions.write import copy_to, write_submission
+from submissions.write import copy_to, make_submission, write_submission
 
 HINTED_PRESETS = {"quick": "standard", "standard": "best"}
 
@@ -44,12 +46,15 @@ def submit(settings: Settings) -> Path:
     Raises:
         FoldboardError: With one clear line; what was finished is kept and taken by the next run.
     """
+    began = time.monotonic()
     plan, dataset, predictions = train_all(settings)
     ensemble = equal_mean(predictions)
     lines = result_lines(plan, dataset, predictions, ensemble)
     show_results(plan, lines)
-    path = write_submission(plan.tables, dataset, ensemble, _manifest(plan, dataset, lines))
-    _show_test_score(plan, dataset, path, lines[-1].scores[plan.competition.metric])
+    frame = make_submission(plan.tables, dataset, ensemble)
+    test = _test_scores(plan, dataset, frame, lines[-1])
+    facts = {"test": test, "command_seconds": round(time.monotonic() - began, 1)}
+    path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
     _show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
 
@@ -149,6 +154,8 @@ def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]
         "data8": dataset.data8,
         "n_train": len(dataset.in_folds),
         "n_test": len(dataset.test),
+        "n_classes": len(dataset.classes),
+        "jobs": plan.n_jobs,
         "preset": plan.settings.preset,
         "command": command_line(),
         "commit": commit(),
@@ -167,8 +174,8 @@ def command_line() -> str:
     return os.environ.get("FOLDBOARD_COMMAND") or shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
-def _show_test_score(plan: Plan, dataset: Dataset, path: Path, cv: Score) -> None:
-    """Grade the CSV where answers are known: those of an embedded sample, or of the hold-out."""
+def _test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Line) -> dict[str, float] | None:
+    """Grade and show the CSV where answers are known: those of an embedded sample, or of the hold-out; else return None."""
     competition = plan.competition
     if plan.source.answers is not None:
         table = read_csv(plan.source.answers)
@@ -176,10 +183,11 @@ def _show_test_score(plan: Plan, dataset: Dataset, path: Path, cv: Score) -> Non
     elif dataset.answers is not None:
         ids, labels, what = dataset.test["id"], dataset.answers, "the held-out tenth"
     else:
-        return
-    scores = grade_frame(read_csv(path), ids, labels, competition, str(path))
-    name = competition.metric
+        return None
+    scores = grade_frame(frame, ids, labels, competition, "the new submission")
+    name, cv = competition.metric, ensemble.scores[competition.metric]
     say(f"test {name} {scores[name]:.4f} on {scores['n']} rows ({what}); CV interval {cv.low:.4f} to {cv.high:.4f}")
+    return scores
 
 
 def _show_next(plan: Plan) -> None:

@@ -65,23 +65,32 @@ def _as_text(numbers: np.ndarray) -> list[str]:
     return [f"{number:.{DIGITS}f}" for number in np.clip(numbers, 0.0, 1.0)]
 
 
-def write_submission(tables: Tables, dataset: Dataset, predictions: Predictions, manifest: dict[str, Any]) -> Path:
-    """Write the CSV under its hash and its manifest beside it, and return the CSV's path; it is checked before it is there.
+def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) -> pd.DataFrame:
+    """Return the CSV's content as text, checked.
 
     Raises:
-        Refused: If the CSV fails its own check.
+        Refused: If it fails its own check.
     """
     competition = tables.competition
     ids = template_ids(tables, dataset)
     frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes)
-    content = frame.to_csv(index=False, lineterminator="\n").encode()
-    check_frame(_as_read(content), competition, ids, dataset.classes, "the new submission")
+    check_frame(_as_read(_as_csv(frame)), competition, ids, dataset.classes, "the new submission")
+    return frame
+
+
+def write_submission(frame: pd.DataFrame, dataset: Dataset, competition: Competition, manifest: dict[str, Any]) -> Path:
+    """Write a checked CSV under its hash and its manifest beside it, and return the CSV's path."""
+    content = _as_csv(frame)
     sha = hashlib.sha256(content).hexdigest()
     path = submission_path(dataset.folder, sha)
     with locked(path.with_name(".lock")):
         write_bytes(path, content)
         write_json(path.with_suffix(".json"), {"sha256": sha, "competition": competition.name, **manifest})
     return path
+
+
+def _as_csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _as_read(content: bytes) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from folds.oof import Predictions
 from submissions.check import check_file, check_frame
 from submissions.ensemble import equal_mean
 from submissions.grade import grade, grade_line
-from submissions.write import copy_to, make_frame, template_ids, with_prior, write_submission
+from submissions.write import copy_to, make_frame, make_submission, template_ids, with_prior, write_submission
 from tests.made import CLASSES, SQUARES, squares_dataset
 
 IDS = ["036", "037", "038", "039", "040", "041"]
@@ -75,7 +75,8 @@ def test_every_kind_that_is_written_passes_its_own_check(random: np.random.Gener
 
 def test_csv_and_manifest_stand_side_by_side_under_the_hash(in_folder: Path) -> None:
     dataset, tables = squares_dataset(in_folder / "data")
-    path = write_submission(tables, dataset, predictions(np.eye(3)[[0, 1, 2, 0, 1, 2]]), {"metric": "macro_f1"})
+    frame = make_submission(tables, dataset, predictions(np.eye(3)[[0, 1, 2, 0, 1, 2]]))
+    path = write_submission(frame, dataset, SQUARES, {"metric": "macro_f1"})
     check_file(path, SQUARES, IDS, CLASSES)
     manifest = json.loads(path.with_suffix(".json").read_text())
     assert manifest["sha256"] == sha256_of_file(path) and path.stem == manifest["sha256"][:8]

@@ -82,7 +82,7 @@ def test_a_second_time_nothing_is_trained_and_the_csv_is_the_same(
 ) -> None:
     second = submit(home)
     assert second.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
-    assert "2 of 2 folds trained" in second.stdout and "training" not in second.stdout
+    assert "2 of 2 folds trained" in second.stdout and "training 2 folds" not in second.stdout
 
 
 def test_out_is_where_the_person_wants_it(home: Path, first: subprocess.CompletedProcess[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from comp.backend import prepare_environment
 from comp.engine import Event, Job, Listener, call
 
 
@@ -12,7 +13,8 @@ class InlineEngine:
     """Runs each job here, in order; library chatter goes where this process' output goes."""
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> list[Any]:
-        """Return each job's result, in order; a job's error is raised as it is."""
+        """Return each job's result, in order; a job's error is raised as it is, so that a debugger stops where it happened."""
+        prepare_environment()
         return [self._run_one(job, listener) for job in jobs]
 
     def _run_one(self, job: Job, listener: Listener) -> Any:

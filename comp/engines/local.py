@@ -6,17 +6,21 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import signal
-import threading
-import traceback
+import sys
+import types
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from comp.backend import can_fork_after_import, prepare_environment
-from comp.engine import TRIES, Event, Job, Listener, call
-from comp.errors import FoldboardError, TrainingFailed
+from comp.engine import Event, Job, Listener, died, how_it_ended
+from comp.engines.child import answer, as_error, come_with_keras, isolate
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 class LocalEngine:
@@ -33,35 +37,6 @@ class LocalEngine:
             TrainingFailed: If a job's worker died in each of its tries.
         """
         return _Dispatch(jobs, listener, self.n_workers).run()
-
-
-class _Worker:
-    """One worker process with the two pipes that tie it to this one."""
-
-    def __init__(self, needs_keras: bool) -> None:
-        self.needs_keras = needs_keras
-        context = _context(needs_keras)
-        self.messages, theirs = context.Pipe()
-        alive_theirs, self._alive = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(theirs, alive_theirs), daemon=True)
-        with _quiet_output():
-            self.process.start()
-        theirs.close()
-        alive_theirs.close()
-        self.job_index: int | None = None
-
-    def give(self, job_index: int, job: Job) -> None:
-        self.job_index = job_index
-        try:
-            self.messages.send(job)
-        except OSError:  # it died while idle; its end is noticed through the closed pipe
-            return
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.messages.close()
-        self._alive.close()
 
 
 class _Dispatch:
@@ -81,8 +56,7 @@ class _Dispatch:
                 self._listen()
             return self.results
         finally:
-            for worker in self.workers:
-                worker.stop()
+            _stop(self.workers)
 
     def _hand_out(self) -> None:
         while self.waiting:
@@ -95,6 +69,8 @@ class _Dispatch:
             worker.give(index, job)
 
     def _idle_worker(self, needs_keras: bool) -> _Worker | None:
+        for worker in [worker for worker in self.workers if worker.has_died_idle()]:
+            self._dismiss(worker)
         idle = [worker for worker in self.workers if worker.job_index is None]
         for worker in idle:
             if worker.needs_keras == needs_keras:
@@ -121,7 +97,7 @@ class _Dispatch:
         assert worker.job_index is not None
         job = self.jobs[worker.job_index]
         if kind == "error":
-            raise value
+            raise as_error(value)
         if kind == "done":
             self.results[worker.job_index] = value
             worker.job_index = None
@@ -131,90 +107,127 @@ class _Dispatch:
 
     def _bury(self, worker: _Worker) -> None:
         assert worker.job_index is not None
-        index, job = worker.job_index, self.jobs[worker.job_index]
+        index = worker.job_index
         self._dismiss(worker)
-        how = f"exit status {worker.process.exitcode}"
-        if self.tries[index] >= TRIES:
-            raise TrainingFailed(
-                f"{job.label}: its worker died {TRIES} times (last {how}); its output is in {job.log_path}; "
-                "if memory ran out, try JOBS=1"
-            )
+        note = died(self.jobs[index], how_it_ended(worker.process.exitcode), self.tries[index])
         self.waiting.appendleft(index)
-        self.listener(Event(job, "note", f"{job.label}: its worker died ({how}), trying again"))
+        self.listener(note)
 
     def _dismiss(self, worker: _Worker) -> None:
         self.workers.remove(worker)
-        worker.stop()
+        _stop([worker])
+
+
+class _Worker:
+    """One worker process with the two pipes that tie it to this one."""
+
+    def __init__(self, needs_keras: bool) -> None:
+        self.needs_keras = needs_keras
+        self.job_index: int | None = None
+        _open_standard_streams()
+        prepare_environment()
+        context = _context(needs_keras)
+        self.messages, theirs = context.Pipe()
+        alive_theirs, self.alive = context.Pipe(duplex=False)
+        arguments = (theirs, alive_theirs, needs_keras, dict(os.environ))
+        self.process = context.Process(target=_work, args=arguments, daemon=True)
+        with _without_main_module():
+            _start(self.process, context)
+        theirs.close()
+        alive_theirs.close()
+
+    def give(self, job_index: int, job: Job) -> None:
+        self.job_index = job_index
+        try:
+            self.messages.send(job)
+        except OSError:  # it died just now; that is noticed through the closed pipe
+            return
+
+    def has_died_idle(self) -> bool:
+        # an idle worker says nothing, so its pipe is only ever ready because it was closed
+        return self.job_index is None and self.messages.poll()
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
+        worker.messages.close()
+        worker.alive.close()
 
 
 def _context(needs_keras: bool) -> Any:
-    prepare_environment()
+    resource_tracker.ensure_running()  # it lifts the mask that _interrupts_held sets, so it comes first
     if not (needs_keras and can_fork_after_import()):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["comp.engines.preload"])
-    with _quiet_output():
+    with _project_on_path(), _interrupts_held():
         multiprocessing.forkserver.ensure_running()
     return context
 
 
+def _start(process: Any, context: Any) -> None:
+    if context.get_start_method() == "spawn":
+        with _interrupts_held():
+            process.start()
+    else:  # the fork server ignores Ctrl-C already, and while it imports Keras this process should hear it
+        process.start()
+
+
 @contextmanager
-def _quiet_output() -> Iterator[None]:
-    """Keep what libraries print while a child starts away from the terminal: children inherit these two streams."""
-    saved = [os.dup(1), os.dup(2)]
+def _interrupts_held() -> Iterator[None]:
+    """Start a child that Ctrl-C cannot reach before it has learnt to ignore it: children inherit the mask."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        for descriptor, copy in zip((1, 2), saved, strict=True):
-            os.dup2(copy, descriptor)
-            os.close(copy)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(messages: Connection, alive: Connection) -> None:
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keep children from running the person's script again: they would, to find what it defines, and we need none of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _project_on_path() -> Iterator[None]:
+    """Let the fork server find what it preloads, from any folder: up to Python 3.11.9 it is not told sys.path (gh-117378)."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(PROJECT) if before is None else f"{PROJECT}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _open_standard_streams() -> None:
+    """Fill descriptors 0 to 2 where they are closed, else a pipe would get such a number and a worker overwrite it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _work(messages: Connection, alive: Connection, needs_keras: bool, environment: Mapping[str, str]) -> None:
     """Be a worker: take jobs until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+    isolate(alive.fileno())
+    os.environ.clear()  # a forked worker has that of the fork server's first hour
+    os.environ.update(environment)
+    if needs_keras:
+        come_with_keras()
     while True:
         try:
             job = messages.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
-        messages.send(_answer(job, messages))
-
-
-def _end_with_parent(alive: Connection) -> None:
-    """Leave at once when the parent is gone: nothing sends on this pipe, so it only ever ends."""
-    try:
-        alive.recv_bytes()
-    except (EOFError, OSError):
-        os._exit(1)
-
-
-def _answer(job: Job, messages: Connection) -> tuple[str, Any]:
-    with _output_to(job.log_path):
-        try:
-            return "done", call(job, lambda kind, value: messages.send((kind, value)))
-        except FoldboardError as error:
-            return "error", error
-        except Exception as error:
-            traceback.print_exc()
-            return "error", TrainingFailed(
-                f"{job.label} failed with {type(error).__name__}: {_first_line(error)} (the whole story is in {job.log_path})"
-            )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"
-
-
-@contextmanager
-def _output_to(log_path: str) -> Iterator[None]:
-    os.makedirs(os.path.dirname(log_path) or ".", exist_ok=True)
-    with open(log_path, "ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    yield
+        messages.send(answer(job, lambda kind, value: messages.send((kind, value))))

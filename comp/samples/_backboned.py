@@ -36,9 +36,11 @@ def bird(canvas: Canvas, coat: Coat, traits: Traits, rng: np.random.Generator) -
     plump, legs, neck, bill = traits["plump"], traits["legs"], traits["neck"], traits["bill"]
     stride = rng.uniform(0.04, 0.2)
     ground = plump + legs
-    lines = [np.array([(x, 0.5 * plump), (x - 0.06, 0.5 * (plump + ground)), (x + step, ground), (x + step + 0.13, ground)])
-             for x, step in ((0.02, -stride), (0.1, stride))]  # fmt: skip
-    canvas.stroke(lines, 0.045, coat.limbs)
+    steps = ((0.02, 0.02 - stride), (0.1, 0.1 + stride))
+    lines = [
+        [(x, 0.5 * plump), (x - 0.06, 0.5 * (plump + ground)), (to, ground), (to + 0.13, ground)] for x, to in steps
+    ]
+    canvas.stroke([np.array(line) for line in lines], 0.045, coat.limbs)
     tail = [
         (-0.3, -0.1),
         (-0.42 - traits["tail"], 0.1 - 0.3 * rng.uniform()),

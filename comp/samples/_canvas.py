@@ -35,7 +35,8 @@ def ring(n: int, start: float = 0.0, stop: float = 2 * np.pi) -> np.ndarray:
 
 def oval(centre: ArrayLike, halves: ArrayLike, n: int = 24) -> np.ndarray:
     """Return (n, 2) points on an ellipse around a body point, half as wide and high as `halves` (one number: a circle)."""
-    return ring(n) * np.asarray(halves) + np.asarray(centre)
+    outline: np.ndarray = ring(n) * np.asarray(halves) + np.asarray(centre)
+    return outline
 
 
 def rounded(corners: Sequence[ArrayLike] | np.ndarray, closed: bool = True, rounds: int = 3) -> np.ndarray:
@@ -122,7 +123,7 @@ class Canvas:
         """Colour the marks (outlines of body points) where they lie on the part; the relief stays."""
         outline = self._vertices(part)
         left, top, width, height = cv2.boundingRect(outline >> _SHIFT)
-        left, top, right, bottom = max(left, 0), max(top, 0), left + width + 1, top + height + 1
+        left, top, right, bottom = max(left, 0), max(top, 0), max(left + width + 1, 0), max(top + height + 1, 0)
         patch = self.layer[top:bottom, left:right]
         if not patch.size:
             return

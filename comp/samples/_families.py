@@ -13,20 +13,20 @@ from comp.samples._shelled import bivalve, nautilus, snail
 
 KINGDOM = "animalia"
 
-# Degrees that an animal may be turned, by body plan: what is seen from above lies anyhow, what stands stands.
-TURNS: Mapping[Plan, float] = {
-    arthropod: 60,
-    snail: 12,
-    nautilus: 30,
-    bivalve: 180,
-    fish: 28,
-    bird: 9,
-    quadruped: 8,
-    jelly: 40,
-    anemone: 14,
-    coral: 14,
-    star: 180,
-    urchin: 180,
+# Degrees that an animal is turned at most, and how far its axis is bent, by body plan: what stands, stands.
+POSTURES: Mapping[Plan, tuple[float, float]] = {
+    arthropod: (60, 0.13),
+    snail: (12, 0.06),
+    nautilus: (30, 0.06),
+    bivalve: (180, 0.06),
+    fish: (28, 0.08),
+    bird: (9, 0.06),
+    quadruped: (8, 0.05),
+    jelly: (40, 0.08),
+    anemone: (14, 0.08),
+    coral: (14, 0.08),
+    star: (180, 0.12),
+    urchin: (180, 0.05),
 }
 
 

@@ -110,9 +110,8 @@ def urchin(canvas: Canvas, coat: Coat, traits: Traits, rng: np.random.Generator)
         canvas.fill(tapered(line, traits["thick"], 0.35 * traits["thick"]), coat.limbs, relief=130)
     body = rounded(ring(16) * disc)
     canvas.fill(body, coat.base, relief=235)
-    rays = [rounded(ring(5) * (0.36 * disc, 0.13 * disc * coat.size) + (0.5 * disc, 0)) @ _turn(2 * np.pi * k / 5)
-            for k in range(5)]  # fmt: skip
-    canvas.tint(body, rays, coat.accent)
+    ray = rounded(oval((0.5 * disc, 0), (0.36 * disc, 0.13 * disc * coat.size), n=5))
+    canvas.tint(body, [ray @ _turn(2 * np.pi * k / 5) for k in range(5)], coat.accent)
 
 
 def _turn(angle: float) -> np.ndarray:

@@ -127,37 +127,34 @@ def _shadow(rng: np.random.Generator, solid: np.ndarray, light: np.ndarray) -> n
     distance = rng.uniform(0.01, 0.06) * width
     shift = np.array([[1, 0, -light[0] * distance], [0, 1, -light[1] * distance]])
     cast = cv2.warpAffine(solid[..., 0], shift, (width, height))
-    depth = np.float32(rng.uniform(0.15, 0.55))
-    return 1 - depth * cv2.GaussianBlur(cast, (0, 0), 0.015 * width + 0.3)[..., None]
+    soft = cv2.GaussianBlur(cast, (0, 0), 0.015 * width + 0.3)[..., None]
+    factor: np.ndarray = 1 - np.float32(rng.uniform(0.15, 0.55)) * soft
+    return factor
 
 
 def _emboss(relief: np.ndarray, light: np.ndarray, depth: float) -> np.ndarray:
+    """Return (H, W, 1) float32: how bright each point is, light coming from the direction `light`."""
     side = max(relief.shape)
     sharp = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.008 * side + 0.25)
     round_ = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.035 * side + 0.25)
     height = 0.25 * sharp + round_
     across, down = cv2.Sobel(height, cv2.CV_32F, 1, 0), cv2.Sobel(height, cv2.CV_32F, 0, 1)
-    slope = -(across * light[0] + down * light[1]) * (side / 20000) * depth
-    return np.clip(1 - slope, 0.45, 1.5)[..., None].astype(np.float32)
+    facing = -(across * light[0] + down * light[1]) * (side / 20000) * depth  # what falls off towards the light is lit
+    factor: np.ndarray = np.clip(1 + facing, 0.45, 1.5)[..., None].astype(np.float32)
+    return factor
 
 
 def _overgrown(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """Draw a few blades in front of the animal, now and then."""
-    if rng.uniform() > 0.22:
+    if rng.uniform() > 0.16:
         return picture
     height, width = picture.shape[:2]
     colour = colour_of(rng.uniform(60, 150), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6))
     for _ in range(rng.integers(1, 4)):
         start, stop = rng.uniform(0, 1, 2) * width
         thick = int(rng.integers(1, 3 + width // 30))
-        cv2.line(
-            picture,
-            (round(start), height),
-            (round(stop), round(rng.uniform(0, 0.5) * height)),
-            colour,
-            thick,
-            cv2.LINE_AA,
-        )
+        tip = (round(stop), round(rng.uniform(0, 0.5) * height))
+        cv2.line(picture, (round(start), height), tip, colour, thick, cv2.LINE_AA)
     return picture
 
 
@@ -167,7 +164,8 @@ def _sunlight(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     to_side = rng.normal(0, 0.12) * x + rng.normal(0, 0.12) * y
     corners = rng.uniform(0, 0.16) * (x * x + y * y)
     tone = (rng.uniform(0.72, 1.2) * rng.normal(1, 0.045, 3)).astype(np.float32)
-    return (1 + to_side - corners)[..., None].astype(np.float32) * tone
+    light: np.ndarray = (1 + to_side - corners)[..., None].astype(np.float32) * tone
+    return light
 
 
 def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
@@ -176,4 +174,6 @@ def expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1))
     grain = rng.standard_normal(picture.shape, dtype=np.float32)
     grain += 1.2 * grain[..., 1:2]  # most of a sensor's noise is in the brightness
-    return np.clip(np.rint(picture + np.float32(rng.uniform(1, 4.5)) * grain), 0, 255).astype(np.uint8)
+    noisy = picture + np.float32(rng.uniform(1, 4.5)) * grain
+    exposed: np.ndarray = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return exposed

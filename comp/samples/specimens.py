@@ -14,7 +14,7 @@ import numpy as np
 
 from comp.samples._canvas import Canvas, Pose, colour_of, shade
 from comp.samples._coat import Coat
-from comp.samples._families import FAMILIES, KINGDOM, TURNS, Family
+from comp.samples._families import FAMILIES, KINGDOM, POSTURES, Family
 from comp.samples._files import ENCODERS, jpeg
 from comp.samples._scenery import background, compose, expose
 from comp.store import disk_full_is_one_line, write_text
@@ -22,10 +22,10 @@ from comp.store import disk_full_is_one_line, write_text
 VERSION = "1"  # raised when other photos or tables come out
 
 _SEED = 20261121
-_PLAN, _SPECIES = 1_000_000, 2_000_000  # streams beside those of the photos, whose number is below a million
+_PLAN, _SPECIES, _SCENE, _FILE, _ROW = range(1, 6)  # uses of chance: what is drawn for one never shifts another
 _FINER = 2  # an animal is drawn so much larger, then shrunk: smooth edges
 _SIDES = (48, 160)
-_TWIN_SIDES = (96, 160)  # a crop of one pixel changes a smaller thumbnail too much
+_TWIN_SIDES = (96, 160)  # of a smaller photo, a crop of one pixel would change the thumbnail too much
 # Photos of a kind other than RGB JPEG, in train and in test.
 _ODD_KINDS = {"rgb png": (20, 6), "grey": (40, 10), "palette": (16, 4), "alpha": (20, 5), "16 bit": (10, 3),
               "cmyk": (8, 2), "turned": (16, 4), "animated": (4, 1)}  # fmt: skip
@@ -82,20 +82,20 @@ def draw(folder: Path) -> None:
 
 def list_specimens() -> list[Specimen]:
     """Return the facts of all photos, the train photos first; families stand in no order."""
-    rng = _stream(_PLAN)
+    rng = _stream(_PLAN, 0)
     train = _shuffled([family for family in FAMILIES for _ in range(family.n_train)], rng)
     test = _shuffled([family for family in FAMILIES for _ in range(family.n_test)], rng)
     kinds = _kinds(len(train), 0, "garbage", rng) + _kinds(len(test), 1, "cut short", rng)
     families = train + test
+    species = [int(rng.integers(family.n_species)) for family in families]
     twins = _twins(train, kinds, rng)
-    originals = set(twins.values())
+    for copy, original in twins.items():
+        species[copy] = species[original]
+    paired = {*twins, *twins.values()}
     return [
-        Specimen(
-            index, family, int(rng.integers(family.n_species)), index < len(train), kinds[index], twins.get(index),
-            index in twins or index in originals,
-        )
-        for index, family in enumerate(families)
-    ]  # fmt: skip
+        Specimen(i, family, species[i], i < len(train), kinds[i], twins.get(i), is_paired=i in paired)
+        for i, family in enumerate(families)
+    ]
 
 
 def _shuffled(families: Sequence[Family], rng: np.random.Generator) -> list[Family]:
@@ -123,12 +123,11 @@ def _twins(families: Sequence[Family], kinds: Sequence[str], rng: np.random.Gene
 
 def photo(specimen: Specimen) -> bytes:
     """Return the bytes of one photo's file; a twin's differ from its original's in crop, brightness and quality."""
-    rng = _stream(specimen.index)
+    rng = _stream(_FILE, specimen.index)
     if specimen.kind == "garbage":
         return rng.bytes(700)
-    shown = specimen if specimen.twin_of is None else list_specimens()[specimen.twin_of]
-    scene = _stream(shown.index)
-    pixels, alpha = picture(shown, scene)
+    original = specimen.index if specimen.twin_of is None else specimen.twin_of
+    pixels, alpha = picture(specimen, _stream(_SCENE, original))
     if specimen.kind == "cut short":
         return jpeg(pixels, 85)[:180]
     if specimen.twin_of is not None:
@@ -155,28 +154,27 @@ def picture(specimen: Specimen, rng: np.random.Generator) -> tuple[np.ndarray, n
 def _size(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:
     side = rng.uniform(low * 1.25, high)
     aspect = np.exp(rng.normal(0.1, 0.22))
-    width, height = np.clip(np.rint([side * aspect**0.5, side / aspect**0.5]), low, high).astype(int)
-    return int(width), int(height)
+    width, height = np.clip([side * aspect**0.5, side / aspect**0.5], low, high)
+    return round(width), round(height)
 
 
 def _pose(family: Family, rng: np.random.Generator, height: int, width: int) -> Pose:
-    most = np.deg2rad(TURNS[family.plan])
-    turn = rng.uniform(-most, most) if most > 3 else np.clip(rng.normal(0, 0.5), -1, 1) * most
-    scale = 0.5 * min(height, width) * rng.uniform(0.68, 1.02)
+    most, bend = POSTURES[family.plan]
+    turn = np.deg2rad(most * (rng.uniform(-1, 1) if most == 180 else np.clip(rng.normal(0, 0.5), -1, 1)))
+    scale = 0.5 * min(height, width) * rng.uniform(0.74, 1.05)
     cosine, sine = np.cos(turn), np.sin(turn)
     mirror = np.diag([-1.0 if rng.uniform() < 0.5 else 1.0, 1.0])
     slant = np.array([[rng.uniform(0.8, 1.05), rng.normal(0, 0.08)], [0, rng.uniform(0.85, 1.05)]])
     matrix = scale * np.array([[cosine, -sine], [sine, cosine]]) @ slant @ mirror
     centre = np.array([width, height]) * (0.5 + rng.uniform(-0.09, 0.09, 2))
-    limp = 1.0 if most > 3 else 0.4
-    return Pose(matrix, centre, bend=limp * rng.normal(0, 0.16), wave=limp * rng.normal(0, 0.05))
+    return Pose(matrix, centre, bend=rng.normal(0, bend), wave=rng.normal(0, 0.3 * bend))
 
 
 def _looks(specimen: Specimen, rng: np.random.Generator) -> tuple[Coat, dict[str, float]]:
     """Return the coat and proportions of one animal: those of its family, shifted by its species and by itself."""
     family = specimen.family
-    kin = _stream(_SPECIES + 100 * FAMILIES.index(family) + specimen.species)
-    hue = family.hue + kin.normal(0, 18) + rng.normal(0, 12)
+    kin = _stream(_SPECIES, 100 * FAMILIES.index(family) + specimen.species)
+    hue = family.hue + kin.normal(0, 18) + rng.normal(0, 9)
     vivid = family.vivid * kin.uniform(0.75, 1.25) * rng.uniform(0.7, 1.2)
     bright = kin.uniform(0.5, 0.9) * rng.uniform(0.8, 1.15)
     base = colour_of(hue, vivid, bright)
@@ -187,16 +185,16 @@ def _looks(specimen: Specimen, rng: np.random.Generator) -> tuple[Coat, dict[str
 
 
 def _varied(value: float, kin: np.random.Generator, rng: np.random.Generator) -> float:
-    shift = np.exp(kin.normal(0, 0.07) + rng.normal(0, 0.09))
+    shift = np.exp(kin.normal(0, 0.07) + rng.normal(0, 0.075))
     return value if isinstance(value, int) else float(value * shift)
 
 
-def _stream(number: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence((_SEED, number)))
+def _stream(use: int, number: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence((_SEED, use, number)))
 
 
 def _row(specimen: Specimen) -> dict[str, str]:
-    rng = np.random.default_rng(np.random.SeedSequence((_SEED, specimen.index, 1)))
+    rng = _stream(_ROW, specimen.index)
     name = str(uuid.UUID(bytes=rng.bytes(16), version=4))
     content = str(rng.integers(10**8, 10**9))
     family = specimen.family

@@ -1,0 +1,62 @@
+"""The results table of the README, written by a command from the manifests of the CSVs that are named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from comp.errors import BadInput
+from comp.store import read_json, write_text
+
+START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
+COLUMNS = ["competition", "rows", "classes", "candidates", "out-of-fold macro-F1, 95 % interval", "test", "time", "command"]
+
+
+def results_table(files: Sequence[Path]) -> str:
+    """Return a Markdown table with a row for each CSV, from its manifest.
+
+    Raises:
+        BadInput: If a CSV has no manifest beside it.
+    """
+    rows = [_row(_manifest(file)) for file in files]
+    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS), *(" | ".join(row) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _manifest(file: Path) -> dict[str, Any]:
+    path = file.with_suffix(".json")
+    if not path.is_file():
+        raise BadInput(f"{path} is not there: results are read from the manifest beside a CSV that this project wrote")
+    found: dict[str, Any] = read_json(path)
+    return found
+
+
+def _row(manifest: dict[str, Any]) -> list[str]:
+    cv, test, metric = manifest["cv"], manifest["test"], manifest["metric"]
+    runs = [":".join(str(run[name]) for name in ("backbone", "variant", "fit")) + f":{run['pixels']}px" for run in manifest["runs"]]
+    return [
+        manifest["competition"],
+        f"{manifest['n_train']:,} + {manifest['n_test']:,}",
+        str(manifest["n_classes"]),
+        "<br>".join(runs),
+        f"**{cv['score']:.3f}** ({cv['low']:.3f} to {cv['high']:.3f})",
+        f"{test[metric]:.3f}" if test else "not known here",
+        f"{manifest['command_seconds'] / 60:.1f} min, {manifest['jobs']} jobs",
+        f"`{manifest['command']}`",
+    ]
+
+
+def write_results(readme: Path, files: Sequence[Path]) -> Path:
+    """Put the table between the two marks of a Markdown file and return the file's path.
+
+    Raises:
+        BadInput: If the file lacks the marks.
+    """
+    text = readme.read_text()
+    if START not in text or END not in text.partition(START)[2]:
+        raise BadInput(f"{readme}: the marks {START} and {END} are not both there")
+    before, _, rest = text.partition(START)
+    after = rest.partition(END)[2]
+    write_text(readme, f"{before}{START}\n{results_table(files)}\n{END}{after}")
+    return readme
