@@ -1,7 +1,7 @@
 """Who runs jobs: this machine's worker processes by default; engines only decide where, never what comes out.
 
-A job is a function by name and plain arguments. It is idempotent: it finds its own result if that is whole, else it makes it,
-so an engine may run it again at any time, anywhere that sees the same folders.
+A job is a function by name and plain arguments. It is idempotent: it finds its own result if that is whole, else it
+makes it, so an engine may run it again at any time, anywhere that sees the same folders.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """Something a job said while it ran: `progress` (a share 0..1), `note` (a line for the person), or `done` (its result)."""
+    """What a job said while it ran: `progress` (a share 0..1), `note` (a line for the person) or `done` (its result)."""
 
     job: Job
     kind: str
@@ -136,7 +136,8 @@ def open_engine(name: str = "local", n_jobs: int | None = None) -> Engine:
     """Return the engine of that name: `local`, `inline`, or the address of a running Dask scheduler.
 
     Args:
-        name: `local` for worker processes, `inline` for this process, `tcp://host:port` for a Dask cluster that sees the same folders.
+        name: `local` for worker processes, `inline` for this process, `tcp://host:port` for a Dask cluster that sees
+            the same folders.
         n_jobs: Jobs side by side; where None, the number of cores, or all that the cluster has room for.
 
     Raises:

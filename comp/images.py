@@ -1,6 +1,6 @@
 """The image cache: every file decoded once, by several processes, into memory-mapped uint8 arrays named by content.
 
-    cache/images/<spec>/<chunk>/pixels.npy   (n, side, side, channels) uint8, up to 256 photos
+    cache/images/<spec>/<chunk>/rows.npy     (n, side, side, channels) uint8, up to 256 photos
     cache/images/<spec>/<chunk>/done.json    whose content stands in which row: hash, size, mode, or why it is unreadable
     cache/images/files/<folder>.json         path -> [size, mtime, hash]: tells whether a file must be hashed again
 
@@ -10,34 +10,19 @@ A folder of photos that was half read when its process was killed is read on fro
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from comp.chunks import CHUNK, ChunkStore, save_chunk
 from comp.engine import Engine, Job, Listener, Report
-from comp.errors import Refused
 from comp.spec import Resize
-from comp.store import (
-    MARKER,
-    beside,
-    disk_full_is_one_line,
-    key_of,
-    locked,
-    read_json,
-    sha256_of,
-    sweep,
-    sync_folder,
-    write_json,
-    write_marker,
-)
+from comp.store import key_of, locked, read_json, sha256_of, sweep, write_json
 
 DECODE_VERSION = 1  # raised when decoding or resizing gives other pixels
-CHUNK = 256
 CACHE = Path("cache")
 
 
@@ -81,58 +66,18 @@ class PhotoFacts:
 ABSENT = PhotoFacts("", unreadable="absent")
 
 
-class ImageStore:
-    """Read access to cached photos of one kind, by content hash."""
+class ImageStore(ChunkStore):
+    """Read access to cached photos of one kind, by content hash; `gather` gives (N, side, side, channels) uint8."""
 
     def __init__(self, spec: PixelSpec, cache_dir: Path = CACHE) -> None:
+        super().__init__(cache_dir / "images" / spec.key)
         self.spec = spec
-        self.folder = cache_dir / "images" / spec.key
-        self._places: dict[str, tuple[str, int]] = {}
-        self._arrays: dict[str, np.ndarray] = {}
         self.facts: dict[str, PhotoFacts] = {}
         self.files: dict[str, tuple[int, int, str]] = {}
-        # not those that begin with a dot: they are not in place yet, and go when swept or renamed
-        for marker_path in sorted(self.folder.glob(f"[!.]*/{MARKER}")):
-            self._read_chunk(marker_path)
-
-    def _read_chunk(self, marker_path: Path) -> None:
-        marker = _read_once(marker_path)
-        chunk = marker_path.parent
-        if (chunk / "pixels.npy").stat().st_size != marker["files"]["pixels.npy"]["bytes"]:
-            raise Refused(f"{chunk / 'pixels.npy'} was changed: expected another size; `make clean` and run again")
-        for row, facts in enumerate(marker["photos"]):
-            self._places.setdefault(facts["sha"], (chunk.name, row))
-            self.facts.setdefault(facts["sha"], PhotoFacts(**facts))
-        for path, size, mtime, sha in marker["read_from"]:
-            self.files[path] = (size, mtime, sha)
-
-    def __contains__(self, sha: str) -> bool:
-        return sha in self._places
-
-    def is_readable(self, sha: str) -> bool:
-        """Return whether that content could be decoded."""
-        return sha in self.facts and not self.facts[sha].unreadable
-
-    def gather(self, shas: Sequence[str]) -> np.ndarray:
-        """Return photos in the order asked: (N, side, side, channels) uint8, copied out of the memory map."""
-        spec = self.spec
-        photos = np.empty((len(shas), spec.pixels, spec.pixels, spec.channels), np.uint8)
-        for row, sha in enumerate(shas):
-            chunk, place = self._places[sha]
-            photos[row] = self._array(chunk)[place]
-        return photos
-
-    def _array(self, chunk: str) -> np.ndarray:
-        if chunk not in self._arrays:
-            # mode "r" maps the file: pages are read when touched and belong to the system, not to this process
-            self._arrays[chunk] = np.load(self.folder / chunk / "pixels.npy", mmap_mode="r")
-        return self._arrays[chunk]
-
-
-@cache
-def _read_once(marker_path: Path) -> Any:
-    # a chunk never changes once it is there, and a worker looks at all of them for each job
-    return read_json(marker_path)
+        for marker in self.markers.values():
+            for facts in marker["photos"]:
+                self.facts.setdefault(facts["sha"], PhotoFacts(**facts))
+            self.files.update({path: (size, mtime, sha) for path, size, mtime, sha in marker["read_from"]})
 
 
 def cache_images(
@@ -304,35 +249,11 @@ class _Chunk:
         self._mine.add(facts.sha)
 
     def save(self, read_from: list[list[Any]]) -> None:
-        """Write the chunk beside and rename its folder into place, so that it is there whole or not at all."""
-        if not self.facts:
-            return
-        name = key_of([facts.sha for facts in self.facts])[:24]
-        target = self.store.folder / name
-        temporary = beside(target)
-        with disk_full_is_one_line(self.store.folder):
-            shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had this one's number: containers
-            temporary.mkdir(parents=True)
-            with (temporary / "pixels.npy").open("wb") as file:
-                np.save(file, self.pixels[: len(self.facts)])
-                file.flush()
-                os.fsync(file.fileno())
+        """Put the photos gathered into the store, if there are any."""
+        if self.facts:
             photos = [asdict(facts) for facts in self.facts]
-            write_marker(temporary, ["pixels.npy"], {"photos": photos, "read_from": read_from})
-            _put_in_place(temporary, target)
-            sync_folder(self.store.folder)
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Rename a chunk to its name; one that another command made of the same photos meanwhile stays, for it may be in use."""
-    if not (target / MARKER).is_file():
-        shutil.rmtree(target, ignore_errors=True)  # only ever there when its marker was taken away by hand
-        try:
-            os.rename(temporary, target)
-        except OSError:
-            if not (target / MARKER).is_file():
-                raise
-    shutil.rmtree(temporary, ignore_errors=True)
+            shas = [facts.sha for facts in self.facts]
+            save_chunk(self.store.folder, shas, self.pixels[: len(shas)], {"photos": photos, "read_from": read_from})
 
 
 def unreadable_table(bad: dict[str, str]) -> str:

@@ -69,6 +69,7 @@ def chatter(report: Report, word: str) -> None:
     os.write(1, f"descriptor one {word}\n".encode())
     os.write(2, f"descriptor two {word}\n".encode())
     os.system(f"echo child {word}")
+    print(f"no end {word}", end="")
 
 
 def read_input(report: Report) -> list[str]:
@@ -116,3 +117,16 @@ def linger(report: Report, folder: str, seconds: float = 60) -> None:
     Path(folder, str(os.getpid())).touch()
     report("note", "there")
     time.sleep(seconds)
+
+
+def kill_another_and_itself(report: Report, folder: str, tally: str) -> int:
+    """Kill the worker that left its number and is idle by now, then this one; on the second try only count."""
+    n_tries = die(report, 0, tally)
+    while n_tries == 1 and not (others := [int(path.name) for path in Path(folder).iterdir() if path.name.isdigit()]):
+        time.sleep(0.01)
+    if n_tries == 1:
+        time.sleep(0.3)
+        os.kill(others[0], signal.SIGKILL)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n_tries

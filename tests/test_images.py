@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+import comp.decode
 import comp.images
 from comp.engine import ignore_events
 from comp.engines.inline import InlineEngine
@@ -137,7 +138,7 @@ def test_the_order_of_files_and_engines_changes_no_pixel(photos: Path) -> None:
 
 def test_pixels_of_another_size_than_written_are_refused(photos: Path) -> None:
     cached(photos, names(photos))
-    pixels = next((photos.parent / "cache").rglob("pixels.npy"))
+    pixels = next((photos.parent / "cache").rglob("rows.npy"))
     pixels.write_bytes(pixels.read_bytes()[:-10])
-    with pytest.raises(Refused, match=r"pixels\.npy was changed"):
+    with pytest.raises(Refused, match=r"rows\.npy was changed"):
         ImageStore(SPEC, photos.parent / "cache")

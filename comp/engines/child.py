@@ -1,4 +1,4 @@
-"""What a process does that runs jobs for an engine: it is alone with its output, answers in plain values, ends with its parent."""
+"""What each process does that an engine runs jobs in: prints to logs, answers in plain values, ends with its parent."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Send = Callable[[str, Any], None]
 def isolate(alive: int) -> None:
     """Cut this process off from the terminal and tie its life to its parent's.
 
-    It reads nothing, prints nothing, does not hear Ctrl-C (that reaches the whole group; the parent decides), and leaves
-    at once when the parent is gone, however it went.
+    It reads nothing, prints nothing, does not hear Ctrl-C (that reaches the whole group; the parent decides), and
+    leaves at once when the parent is gone, however it went.
 
     Args:
         alive: Descriptor of a pipe on which nothing is ever sent and whose other end only the parent holds.

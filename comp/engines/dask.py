@@ -1,4 +1,4 @@
-"""Engine on an existing Dask cluster: one task a job, done by a child process of a Dask worker that sees the same folders."""
+"""Engine on an existing Dask cluster that sees the same folders: child processes of its workers do the jobs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from comp.errors import BadInput
 
 PROJECT = Path(__file__).resolve().parents[2]
 ANSWER_WITHIN = 5.0  # seconds that a scheduler may take to answer
+TOPIC = "foldboard"  # one for all commands: a scheduler keeps topics for ever, and a bounded number of events of each
 LOST = "its Dask worker was lost"
 
 
@@ -51,7 +52,7 @@ class DaskEngine:
         """Return each job's result, in order.
 
         Raises:
-            FoldboardError: The first failure that a job reports itself, or that the scheduler is gone; other jobs are stopped.
+            FoldboardError: The first failure that a job reports itself, or that the scheduler is gone.
             TrainingFailed: If a job's worker died in each of its tries.
         """
         with _connected(self.address) as client:
@@ -62,13 +63,26 @@ class DaskEngine:
 def _connected(address: str) -> Iterator[Any]:
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it would log ends as our one line
-    with Client(address, timeout=ANSWER_WITHIN, set_as_default=False) as client:
+    with _silent(), Client(address, timeout=ANSWER_WITHIN, set_as_default=False) as client:
         yield client
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what `distributed` logs from the terminal: it ends as our one line."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _refuse_unless_scheduler(address: str) -> None:
-    """Ask who answers at an address, because `distributed` 2026.8 hangs when a client is given anything but a scheduler."""
+    """Ask who answers: a client of `distributed` 2026.8 hangs when it is given anything but a scheduler."""
     line = f"ENGINE={address}: expected tcp://host:port of a Dask scheduler that runs"
     if importlib.util.find_spec("distributed") is None:
         raise BadInput(f"{line}, and the package distributed, which is not installed (pip install distributed)")
@@ -95,14 +109,14 @@ async def _who_answers(address: str) -> str:
 class _Dispatch:
     """The state of one `run`: what waits, which task stands for which job, what came out.
 
-    Dask holds an exception against a task's `retries`, and a dead worker against `allowed-failures` of every task that lay
-    on it, begun or not. Neither is a count of tries, so tries are counted here: a child that died is an ordinary answer
-    and its job is submitted again under a new key; a repetition by Dask itself is known by a second `begun` of one key.
+    Dask holds an exception against a task's `retries`, and a dead worker against `allowed-failures` of every task that
+    lay on it, begun or not. Neither is a count of tries, so tries are counted here: a child that died is an ordinary
+    answer and its job is submitted again under a new key; a repetition by Dask itself shows as a second `begun` of one
+    key, and is stopped there when it would be one too many.
     """
 
     def __init__(self, client: Any, jobs: Sequence[Job], listener: Listener, n_at_once: int) -> None:
         self.client, self.jobs, self.listener, self.n_at_once = client, jobs, listener, n_at_once
-        self.topic = f"foldboard-{uuid.uuid4().hex}"
         self.waiting = deque(range(len(jobs)))
         self.n_died = [0] * len(jobs)
         self.results: list[Any] = [None] * len(jobs)
@@ -111,25 +125,25 @@ class _Dispatch:
 
     def run(self) -> list[Any]:
         shipped = _shipped_whole()
-        self.client.subscribe_topic(self.topic, lambda event: self.inbox.put(event[1]))
+        self.client.subscribe_topic(TOPIC, lambda event: self.inbox.put(event[1]))
         if self.jobs and not self.client.nthreads():
             self.listener(Event(self.jobs[0], "note", "the Dask cluster has no workers yet: waiting for one"))
         while self.waiting or self.tasks:
             while self.waiting and len(self.tasks) < self.n_at_once:
                 self._submit(shipped, self.waiting.popleft())
             self._take(*self.inbox.get())
-        self.client.unsubscribe_topic(self.topic)
+        self.client.unsubscribe_topic(TOPIC)
         return self.results
 
     def _submit(self, shipped: Callable[..., Any], index: int) -> None:
         key = f"foldboard-{uuid.uuid4().hex}"  # one that the scheduler cannot know: never a result of its memory
-        future = self.client.submit(shipped, json.dumps(_start(self.jobs[index])), key, self.topic, key=key, pure=False)
+        future = self.client.submit(shipped, json.dumps(_start(self.jobs[index])), key, TOPIC, key=key, pure=False)
         self.tasks[key] = _Task(index, future)
         future.add_done_callback(lambda _: self.inbox.put([key, "over", None]))
 
     def _take(self, key: str, kind: str, value: Any) -> None:
         task = self.tasks.get(key)
-        if task is None:  # the last words of a try that was given up
+        if task is None:  # another command's, or the last words of a try that was given up
             return
         if kind == "over":
             del self.tasks[key]
@@ -166,7 +180,7 @@ class _Task:
 
 
 def _answer_of(future: Any) -> tuple[str, Any]:
-    """Return how a task ended, and let go of it at once: a result that stays in a worker is computed again if that dies."""
+    """Return how a task ended, and let go of it: a result that stays in a worker is computed again if that dies."""
     from distributed import CancelledError, KilledWorker
 
     try:
@@ -200,8 +214,8 @@ def _start(job: Job) -> dict[str, Any]:
 
 
 def _own_path() -> list[str]:
-    """Return where modules are looked for, this project first; the interpreter's own folders are the worker's business."""
-    folders = [Path(PROJECT), *(Path(folder).absolute() for folder in sys.path)]
+    """Return where modules are looked for, this project first; the worker's Python has its own libraries."""
+    folders = [PROJECT, *(Path(folder).absolute() for folder in sys.path)]
     of_python = (sys.prefix, sys.base_prefix)
     own = [folder for folder in folders if folder == PROJECT or not any(map(folder.is_relative_to, of_python))]
     return list(dict.fromkeys(map(str, own)))

@@ -1,4 +1,4 @@
-"""What a Dask worker does with a job: a child process does it, so that the job is alone with its memory and environment.
+"""What a Dask worker does with a job: a child process does it, alone with its memory and environment.
 
 This module is shipped whole to the workers, which need not be able to import this project, so it imports nothing of it.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-LOOK_UP = 500  # milliseconds between two looks whether the job is still wanted
+LOOK_UP = 200  # milliseconds between two looks whether the job is still wanted
 
 BOOTSTRAP = """
 import json, os, sys

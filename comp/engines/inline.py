@@ -13,7 +13,7 @@ class InlineEngine:
     """Runs each job here, in order; library chatter goes where this process' output goes."""
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> list[Any]:
-        """Return each job's result, in order; a job's error is raised as it is, so that a debugger stops where it happened."""
+        """Return each job's result, in order; a job's error is raised as it is: a debugger stops where it happened."""
         prepare_environment()
         return [self._run_one(job, listener) for job in jobs]
 

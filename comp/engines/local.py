@@ -1,4 +1,4 @@
-"""Engine of this machine: worker processes that are replaced when they die, and end by themselves when their parent dies."""
+"""Engine of this machine: worker processes that are replaced when they die, and end when their parent dies."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Keep children from running the person's script again: they would, to find what it defines, and we need none of it."""
+    """Keep children from running the person's script again, as multiprocessing would for what is defined there."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
@@ -199,7 +199,7 @@ def _without_main_module() -> Iterator[None]:
 
 @contextmanager
 def _project_on_path() -> Iterator[None]:
-    """Let the fork server find what it preloads, from any folder: up to Python 3.11.9 it is not told sys.path (gh-117378)."""
+    """Let the fork server find what it preloads: up to Python 3.13.0 it is not told sys.path (gh-117378)."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(PROJECT) if before is None else f"{PROJECT}{os.pathsep}{before}"
     try:
