@@ -167,22 +167,21 @@ def wait_for(is_so: Callable[[], bool], what: str, patience: float = PATIENCE) -
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command ended with: its last line, the hash of that CSV, and the hashes of the out-of-fold tables by run."""
+    """What a command ended with: its last line, the hash of that CSV, those of the out-of-fold tables by run, and of all pixels."""
 
     csv: str
     csv_sha: str
     oof_shas: dict[str, str]
+    pixel_shas: dict[str, str]
 
 
 def outcome(command: Command) -> Outcome:
     """Wait for a command and return what it ended with; it must have succeeded, and its last line must name a file."""
     assert command.wait() == 0, command.output + command.errors
-    csv = command.output.splitlines()[-1]
-    return Outcome(csv, _sha(command.work / csv), {path.parent.name: _sha(path) for path in _oof_tables(command.work)})
-
-
-def _oof_tables(work: Path) -> list[Path]:
-    return sorted(work.glob("runs/mini/*/*/oof.npy"))
+    work, csv = command.work, command.output.splitlines()[-1]
+    oof_shas = {path.parent.name: _sha(path) for path in sorted(work.glob("runs/mini/*/*/oof.npy"))}
+    pixels = sorted(work.glob("cache/images/*/[!.]*/rows.npy"))
+    return Outcome(csv, _sha(work / csv), oof_shas, {str(path.relative_to(work)): _sha(path) for path in pixels})
 
 
 def _sha(path: Path) -> str:

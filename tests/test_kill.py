@@ -40,7 +40,7 @@ from tests.minis import (
     wait_for,
 )
 
-GRACE = 2.0  # seconds in which the workers of a dead parent end
+GRACE = 2.0  # seconds after which a dead command writes nothing more
 
 Starter = Callable[..., Command]
 
@@ -62,15 +62,22 @@ def forget_training(work: Path) -> None:
     forget_folds(work, 0, 1)
 
 
+def forget_pixels(work: Path) -> None:
+    forget_csv(work)
+    shutil.rmtree(work / "cache")
+
+
 def forget_all(work: Path) -> None:
     shutil.rmtree(work)
 
 
 POINTS = {
     # thumbnails are the second of two chunks: the first is in place, the second is not
-    "decoding": Point(Pause(r"/images/squash-32px-[^/]+/[0-9a-f]+$"), forget_all),
-    # the other fold is in the middle of an epoch meanwhile
-    "epoch": Point(Pause(r"/fold-1/resume\.npz$", nth=3), forget_training),
+    "decoding": Point(Pause(r"/images/squash-32px-[^/]+/[0-9a-f]+$"), forget_pixels),
+    "decoding first": Point(Pause(r"/images/squash-32px-[^/]+/[0-9a-f]+$"), forget_all),
+    "epoch": Point(Pause(r"/fold-1/resume\.npz$", nth=3), forget_fold_1),
+    # the other fold is in the middle of an epoch meanwhile: its worker would go on writing
+    "epoch of two": Point(Pause(r"/fold-1/resume\.npz$", nth=3), forget_training),
     "marker": Point(Pause(r"/fold-1/done\.json$"), forget_fold_1),
     "csv": Point(Pause(r"/submissions/[0-9a-f]+\.csv$"), forget_csv, is_in_worker=False),
     "index": Point(Pause(r"/images/files/[0-9a-f]+\.json$"), forget_all, is_in_worker=False),
@@ -83,7 +90,7 @@ POINTS = {
 QUICK = [
     ("decoding", "group"),
     ("decoding", "worker"),
-    ("epoch", "parent"),
+    ("epoch of two", "parent"),
     ("epoch", "worker"),
     ("marker", "group"),
     ("csv", "parent"),
@@ -114,7 +121,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     stored = home / "outcome.json"
     with FileLock(home / ".lock"):  # the processes of pytest-xdist share it
         if not stored.is_file():
-            found = outcome(Command(make_mini(home / "data"), home / "work"))
+            found = outcome(Command(make_mini(home / "data"), home / "work", jobs=3))
             stored.write_text(json.dumps(asdict(found)))
     return Reference(home / "data", home / "work", Outcome(**json.loads(stored.read_text())))
 
@@ -139,14 +146,17 @@ def start(reference: Reference, work: Path) -> Iterator[Starter]:
         command.clean_up()
 
 
-def assert_nobody_is_left(work: Path, grace: float = GRACE) -> None:
-    """Check that no process of the command lives on, and that no file changes any more."""
-    end = time.monotonic() + grace
+def assert_nobody_is_left(work: Path) -> None:
+    """Check that no file changes after the grace, and that no process of the command lives on.
+
+    The process that workers are forked from writes nothing, and takes a second of computing to take Keras down.
+    """
+    end = time.monotonic() + GRACE
     while processes_in(work) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not processes_in(work)
     before = snapshot(work)
-    time.sleep(0.5)
+    wait_for(lambda: not processes_in(work), "the end of all processes of a dead command", patience=15)
+    time.sleep(0.3)
     assert snapshot(work) == before
 
 
@@ -168,8 +178,14 @@ def test_killed_anywhere_ends_with_the_same_csv(
         command = start()
     assert outcome(command) == reference.outcome
     assert ("its worker died" in command.output) is (victim == "worker")
-    assert not [
-        path for folder in ("cache/images/squash-*", "runs/mini/*/*/fold-*") for path in work.glob(f"{folder}/.*.tmp")
+    if victim != "worker":
+        assert not half_written(work)
+
+
+def half_written(work: Path) -> list[Path]:
+    """Return what the next run should have swept: unfinished pixels and weights, the large files."""
+    return [
+        path for place in ("cache/images/squash-*", "runs/mini/*/*/fold-*") for path in work.glob(f"{place}/.*.tmp")
     ]
 
 
@@ -192,10 +208,10 @@ def test_second_command_waits_says_for_whom_and_takes_the_result(
     assert results_in(fold_of(work, 1)) == trained_by_first
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_number_of_jobs_changes_no_number(jobs: int, reference: Reference, work: Path, start: Starter) -> None:
+def test_one_job_at_a_time_gives_the_numbers_of_three(reference: Reference, work: Path, start: Starter) -> None:
+    """The reference is made with JOBS=3, and every killed command runs with JOBS=2."""
     forget_folds(work, 0, 1)
-    assert outcome(start(jobs=jobs)) == reference.outcome
+    assert outcome(start(jobs=1)) == reference.outcome
 
 
 def test_second_run_trains_nothing_and_ends_with_the_same_line(
@@ -253,7 +269,7 @@ def test_chunk_of_a_killed_process_is_not_read_before_it_is_in_place(photos: lis
     shutil.rmtree("cache/images/files")
     assert not ImageStore(THUMBNAIL, Path("cache")).facts
     assert cached(photos, THUMBNAIL) == expected
-    assert (chunk / "pixels.npy").is_file()
+    assert (chunk / "rows.npy").is_file()
     assert not unfinished.exists()
 
 
@@ -265,12 +281,12 @@ def test_chunk_in_use_stays_when_a_slower_command_made_the_same(
     def be_overtaken(data: bytes) -> comp.decode.Photo:
         monkeypatch.setattr(comp.decode, "decode", real)
         cached(photos, THUMBNAIL, PixelSpec(8))
-        made.extend(path.stat().st_ino for path in Path("cache").glob("images/squash-32px-*/*/pixels.npy"))
+        made.extend(path.stat().st_ino for path in Path("cache").glob("images/squash-32px-*/*/rows.npy"))
         return real(data)
 
     monkeypatch.setattr(comp.decode, "decode", be_overtaken)
     cached(photos, THUMBNAIL, PixelSpec(16))
-    (pixels,) = Path("cache").glob("images/squash-32px-*/*/pixels.npy")
+    (pixels,) = Path("cache").glob("images/squash-32px-*/*/rows.npy")
     assert [pixels.stat().st_ino] == made
     assert not list(Path("cache").glob("images/*/.*.tmp"))
 
@@ -298,7 +314,7 @@ def test_killed_at_any_second_ends_with_the_same_csv(reference: Reference, work:
             forget_folds(work, i % 2)
             continue
         command.kill(whole_group=i % 3 != 0)
-        assert_nobody_is_left(work, grace=10)  # a helper in the middle of importing Keras looks for its parent later
+        assert_nobody_is_left(work)
     assert outcome(start()) == reference.outcome
 
 
