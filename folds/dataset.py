@@ -153,21 +153,31 @@ def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, A
         check_class_counts(labels, n_folds)
     table = assign(train["id"].tolist(), labels, clusters, n_folds, settings["fold_seed"], settings["has_holdout"])
     inside = (table["fold"] != HOLDOUT).to_numpy()
+    left_out = _left_out(train["label"][inside].tolist(), clusters[inside], settings) if groups else []
     names = train["id"].tolist()
     write_text(folder / "table.csv", rows.to_csv(index=False))
     write_text(folder / "folds.csv", table.to_csv(index=False))
     facts = {
         **settings,
         "classes": sorted(set(labels)),
-        "classes_left_out": classes_left_out(train["label"][inside].tolist(), clusters[inside], n_folds)
-        if groups
-        else [],
+        "classes_left_out": left_out,
         "twins_joined": [[names[i], names[j]] for i, j in twins.pairs],
         "twins_across_classes": [[names[i], names[j]] for i, j in twins.across],
         "crowds_not_joined": [[names[i] for i in crowd] for crowd in twins.oversized],
         "fingerprints": {name: sha256_of_file(folder / name) for name in ("table.csv", "folds.csv")},
     }
     write_json(folder / "dataset.json", facts)
+
+
+def _left_out(labels: list[str], clusters: np.ndarray, settings: dict[str, Any]) -> list[str]:
+    """Return the classes with fewer groups than folds; at least one class must be left to score."""
+    left_out = classes_left_out(labels, clusters, settings["n_folds"])
+    if len(left_out) == len(set(labels)):
+        raise BadInput(
+            f"GROUP={settings['group_column']}: each of the {len(left_out)} classes has fewer groups than the "
+            f"{settings['n_folds']} folds, so no score is left; take fewer (FOLDS=2) or another column"
+        )
+    return left_out
 
 
 def load_dataset(folder: Path) -> Dataset:

@@ -299,7 +299,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         arrays |= {f"best_{i:05d}": array for i, array in enumerate(self.best)}
         arrays |= {f"history_{name}": np.array(values) for name, values in self.history.items()}
         with replacing(self.path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)
 
     def resume(self, trainer: keras.Model) -> int:
         """Put the last checkpoint's state back; return the epoch to go on with, 0 where there is none."""

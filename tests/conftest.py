@@ -36,3 +36,16 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """Work in an empty folder: cache/ and runs/ of a test lie there."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+
+
+LONGEST_FIRST = ("test_kill", "test_submit", "test_backbones", "test_train", "test_engines")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first: a file stays in one process, and a long one at the end would keep the other idle."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.stem
+        return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)

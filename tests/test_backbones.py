@@ -1,7 +1,12 @@
-"""One contract for every backbone's `tiny`."""
+"""One contract for every backbone's `tiny`: shapes, precision, weights, cuts, freezing; and the optimizer and the class weights."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,61 +14,220 @@ import keras
 import numpy as np
 import pytest
 
+from comp.errors import BadInput
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
 from folds.model import class_weights, make_network, make_optimizer
 
-BACKBONES = names("comp.backbones")
-RECIPE = Recipe(pixels=32, epochs=1, width=8, dropout=0.2)
+PIXELS = 32
+RECIPE = Recipe(pixels=PIXELS, epochs=1, width=8, dropout=0.2)
+NO_HUB = pytest.mark.skipif(not importlib.util.find_spec("keras_hub"), reason="the optional extra hub is not installed")
+ALL = names("comp.backbones")
+BACKBONES = [pytest.param(name, marks=[NO_HUB] if name == "hub" else []) for name in ALL]
+# made of what keras.applications has
+APPLICATIONS = ["convnext", "efficientnet_v2", "mobilenet", "resnet", "vgg16"]
 
 
-def network(name: str, channels: int = 3) -> keras.Model:
-    keras.utils.set_random_seed(1)
-    return make_network(Candidate(name, "tiny", "scratch", 32), RECIPE, 5, channels)
+def network(name: str, channels: int = 3, seed: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return make_network(Candidate(name, "tiny", "scratch", PIXELS), RECIPE, 5, channels)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@functools.cache
+def built(name: str) -> keras.Model:
+    """Return a network that tests share: they may look at it and call it, and change nothing."""
+    return network(name)
+
+
+def noise(n: int = 2, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, PIXELS, PIXELS, channels), dtype=np.uint8)
+
+
+def values(model: keras.Model) -> list[np.ndarray]:
+    return [np.asarray(weight) for weight in model.weights]
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return len(one) == len(other) and all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_facts_fit_the_file(name: str) -> None:
     backbone = load_backbone(name)
-    assert backbone.name == name
-    assert "tiny" in backbone.variants and backbone.default_variant in backbone.variants
+    known = set(backbone.variants)
+    assert backbone.name == name and len(known) == len(backbone.variants)
+    assert {"tiny", backbone.default_variant} <= known and "tiny" not in backbone.weights
     assert set(backbone.options) <= set(RECIPE.as_dict())
+    assert {*backbone.weights, *backbone.parameters, *backbone.cuts, *backbone.seconds_per_photo} <= known
+
+
+def test_facts_are_read_without_keras() -> None:
+    code = (
+        "import sys\nfrom comp.registry import load_backbone, names\n"
+        "facts = [load_backbone(name) for name in names('comp.backbones')]\n"
+        "print(len(facts), {'keras', 'tensorflow', 'jax', 'numpy', 'h5py', 'keras_hub'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(ALL)), "set()"]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", BACKBONES)
 def test_pixels_in_finite_logits_out(name: str, channels: int) -> None:
-    photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, channels), dtype=np.uint8)
-    logits = np.asarray(network(name, channels)(photos))
+    model = built(name) if channels == 3 else network(name, channels)
+    logits = np.asarray(model(noise(channels=channels)))
     assert logits.shape == (2, 5) and logits.dtype == np.float32 and np.isfinite(logits).all()
+
+
+@pytest.fixture
+def bfloat16() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.usefixtures("bfloat16")
+@pytest.mark.parametrize("name", BACKBONES)
+def test_half_the_bits_give_whole_logits(name: str) -> None:
+    model = network(name)
+    assert model.get_layer("head_dropout").compute_dtype == "bfloat16"
+    logits = np.asarray(model(noise()))
+    assert logits.dtype == np.float32 and np.isfinite(logits).all() and logits.std() > 0
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_tiny_is_small(name: str) -> None:
+    assert built(name).count_params() < 500_000
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_weights_come_back_to_the_last_bit(name: str, tmp_path: Path) -> None:
-    photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    first, second = network(name), make_network(Candidate(name, "tiny", "scratch", 32), RECIPE, 5, 3)
+    first, second = built(name), network(name, seed=2)
     first.save_weights(tmp_path / "a.weights.h5")
     second.load_weights(tmp_path / "a.weights.h5")
-    assert (np.asarray(first(photos)) == np.asarray(second(photos))).all()
+    assert (np.asarray(first(noise())) == np.asarray(second(noise()))).all()
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_one_batch_can_be_overfitted(name: str) -> None:
-    random = np.random.default_rng(0)
-    photos, labels = random.integers(0, 256, (10, 32, 32, 3), dtype=np.uint8), np.arange(10) % 5
+    photos, labels = noise(10), np.arange(10) % 5
     model = network(name)
-    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(photos, labels, epochs=80, batch_size=10, verbose=0)
+    optimizer = keras.optimizers.RMSprop(2e-3)
+    optimizer.build(model.trainable_variables)  # else the step is traced twice
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    for _ in range(80):
+        model.train_on_batch(photos, labels)
     assert (np.asarray(model(photos, training=False)).argmax(axis=1) == labels).mean() >= 0.9
+
+
+def cuts(variants: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [(name, variant, cut) for name, variant in variants for cut in load_backbone(name).cuts.get(variant, ())]
+
+
+def assert_halves_make_the_whole(name: str, variant: str, cut: str, pixels: int) -> None:
+    whole = built(name) if variant == "tiny" else build(name, variant, pixels)
+    middle = whole.get_layer(cut).output
+    below, above = keras.Model(whole.input, middle), keras.Model(middle, whole.output)
+    photos = np.random.default_rng(0).integers(0, 256, (2, pixels, pixels, 3), dtype=np.uint8)
+    expected = np.asarray(whole(photos))
+    assert expected.std() > 0 and (np.asarray(above(below(photos))) == expected).all()
+    assert below.count_params() > 0 and above.count_params() > 0
+
+
+@functools.lru_cache(maxsize=1)
+def build(name: str, variant: str, pixels: int) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    model: keras.Model = load_backbone(name).build(pixels, variant)
+    return model
+
+
+@pytest.mark.parametrize(("name", "variant", "cut"), cuts([(name, "tiny") for name in ALL]))
+def test_a_cut_changes_nothing(name: str, variant: str, cut: str) -> None:
+    assert_halves_make_the_whole(name, variant, cut, PIXELS)
+
+
+@pytest.mark.parametrize(("name", "variant", "cut"), cuts([("mobilenet", "V2"), ("vgg16", "16")]))
+def test_a_cut_changes_nothing_in_a_published_size(name: str, variant: str, cut: str) -> None:
+    assert_halves_make_the_whole(name, variant, cut, PIXELS)
+
+
+PUBLISHED = [(name, variant) for name in ALL for variant in load_backbone(name).variants if variant != "tiny"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "variant", "cut"), cuts(PUBLISHED))
+def test_a_cut_changes_nothing_in_any_size(name: str, variant: str, cut: str) -> None:
+    assert_halves_make_the_whole(name, variant, cut, 64)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_cuts_come_in_order_the_one_that_trains_most_first(name: str) -> None:
+    model = built(name) if load_backbone(name).cuts else None
+    sizes = [
+        keras.Model(model.input, model.get_layer(cut).output).count_params()
+        for cut in load_backbone(name).cuts.get("tiny", ())
+    ]
+    assert sizes == sorted(sizes)
+
+
+def layers_of(layer: keras.Layer) -> Iterator[keras.Layer]:
+    yield layer
+    for inner in getattr(layer, "layers", ()):
+        yield from layers_of(inner)
+
+
+def freeze(model: keras.Model, cut: str | None) -> keras.Model:
+    """Freeze what lies below the cut (without one, the whole backbone) and every BatchNormalization; return that part."""
+    middle = model.get_layer(cut).output if cut else model.get_layer("pool").input
+    below = keras.Model(model.input, middle)
+    for layer in layers_of(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    for layer in below.layers:
+        layer.trainable = False
+    return below
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_frozen_means_frozen(name: str) -> None:
+    model = network(name)
+    below = freeze(model, next(iter(load_backbone(name).cuts.get("tiny", ())), None))
+    norms = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    head = model.get_layer("logits")
+    before, norms_before, head_before = values(below), [values(norm) for norm in norms], values(head)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
+    model.train_on_batch(noise(10), np.arange(10) % 5)
+    assert same(values(below), before) and all(same(values(n), b) for n, b in zip(norms, norms_before, strict=True))
+    assert not same(values(head), head_before)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_grey_is_repeated(name: str) -> None:
+    backbone = load_backbone(name)
+    grey, colour = backbone.build(PIXELS, "tiny", channels=1), backbone.build(PIXELS, "tiny")
+    grey.set_weights(colour.get_weights())
+    photos = noise(channels=1)
+    assert (np.asarray(grey(photos)) == np.asarray(colour(np.repeat(photos, 3, axis=-1)))).all()
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_a_photo_too_small_and_a_variant_unknown_are_one_line(name: str) -> None:
+    build = load_backbone(name).build
+    with pytest.raises(BadInput, match=rf"^{name}: expected photos of 32 px or more, got 28 px; .+$"):
+        build(28, "tiny")
+    with pytest.raises(BadInput, match=rf"^{name}: no variant 'huge', expected one of tiny, .+$"):
+        build(PIXELS, "huge")
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
 def test_scratch_cnn_takes_width_and_activation_from_the_recipe(activation: str) -> None:
     recipe = replace(RECIPE, width=12, activation=activation)
-    model = make_network(Candidate("scratch_cnn", "tiny", "scratch", 32), recipe, 5, 3)
+    model = make_network(Candidate("scratch_cnn", "tiny", "scratch", PIXELS), recipe, 5, 3)
     kinds = {type(layer).__name__ for layer in model.layers}
     assert ("LeakyReLU" in kinds) is (activation == "leaky_relu")
-    assert model.get_layer("pool").output.shape[-1] % 12 == 0
+    assert model.get_layer("pool").output.shape[-1] == 24
 
 
 def test_rate_warms_up_to_its_peak_and_falls_to_zero() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from comp.errors import BadInput, Refused
 from comp.images import PixelSpec
-from comp.tables import read_tables
+from comp.tables import read_csv, read_tables
 from comp.twins import no_twins
 from folds.dataset import load_dataset, make_dataset, readable_train
 from tests.made import SQUARES, make_squares, read_all, squares_dataset
@@ -72,3 +73,22 @@ def test_a_class_with_fewer_rows_than_folds_is_refused(in_folder: Path) -> None:
     photos = read_all(tables, [PixelSpec(16)])
     with pytest.raises(BadInput, match="amber"):
         make_dataset(tables, photos, no_twins(len(tables.train)), 13)
+
+
+@pytest.mark.parametrize(("n_groups", "left_out"), [(3, []), (2, None)])
+def test_a_group_score_needs_a_class_with_as_many_groups_as_folds(
+    in_folder: Path, n_groups: int, left_out: list[str] | None
+) -> None:
+    folder = make_squares(in_folder / "data")
+    table = read_csv(folder / "train.csv")
+    table["animal"] = [f"{row.colour} {i // 3 % n_groups}" for i, row in enumerate(table.itertuples())]
+    table.to_csv(folder / "train.csv", index=False)
+    tables = read_tables(replace(SQUARES, group_column="animal"), folder)
+    photos, twins = read_all(tables, [PixelSpec(16)]), no_twins(len(tables.train))
+    if left_out is None:
+        with pytest.raises(BadInput, match="GROUP=animal: each of the 3 classes has fewer groups than the 3 folds"):
+            make_dataset(tables, photos, twins, 3)
+    else:
+        dataset = make_dataset(tables, photos, twins, 3)
+        assert dataset.facts["classes_left_out"] == left_out
+        assert dataset.train.groupby("group")["fold"].nunique().max() == 1

@@ -13,8 +13,8 @@ from comp.spec import Backbone
 if TYPE_CHECKING:
     import keras
 
-# Stages by variant: multiples of the width.
-STAGES = {"tiny": (1, 2), "small": (1, 2, 4), "base": (1, 2, 4, 8)}
+# Channels of the stem and of each stage, as multiples of the recipe's width.
+STAGES = {"tiny": (0.5, 0.5, 1, 2), "small": (0.75, 1, 2, 4), "base": (1, 1, 2, 4, 8)}
 
 
 def build(
@@ -30,10 +30,10 @@ def build(
 
     Args:
         pixels: Side of the square input.
-        variant: `tiny`, `small` or `base`: two, three or four stages.
+        variant: `tiny`, `small` (three stages) or `base` (four).
         weights: Always None; there are no pre-trained weights of it.
         channels: 1 or 3.
-        width: Channels of the first stage.
+        width: Channels of the first stage of `base`.
         activation: `leaky_relu` or `relu`.
     """
     import keras
@@ -50,10 +50,10 @@ def build(
 
     photo = keras.Input((pixels, pixels, channels), name="photo")
     x = layers.Rescaling(1 / 64.0, offset=-2.0, name="standardise")(photo)  # mean near 0, deviation near 1
-    x = layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    stem, *stages = (round(width * multiple) for multiple in STAGES[variant])
+    x = layers.Conv2D(stem, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = act(normalise(x))
-    for multiple in STAGES[variant]:
-        filters = width * multiple
+    for filters in stages:
         shortcut = layers.Conv2D(filters, 1, strides=2, padding="same", use_bias=False)(x)
         shortcut = normalise(shortcut)
         x = act(separable(x, filters))

@@ -1,0 +1,232 @@
+"""The feature bank: what a frozen part computes for a photo and a view, computed once, shared by folds, trials and heads.
+
+    cache/features/<key>/          one bank: one frozen part, one view; chunks of rows by photo content
+    cache/features/<key>/bank.json what the key was made from; its mtime tells when a plan last named it
+
+Which photos are in a batch changes no photo's features (a test holds it), so ten new photos cost ten and give the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comp.augment import POLICY_VERSION, image_seeds, policy
+from comp.backend import THREADS, backend_name
+from comp.chunks import CHUNK, ChunkStore, save_chunk
+from comp.engine import Engine, Job, Listener, Report
+from comp.errors import Refused
+from comp.images import CACHE, ImageStore, PixelSpec
+from comp.registry import load_backbone
+from comp.store import key_of, locked, sha256_of_file, sweep, write_json
+
+BATCH = 32  # fixed: results must not depend on the machine
+POOLED = ""  # the cut of a bank that holds pooled features
+
+
+@dataclass(frozen=True)
+class View:
+    """One deterministic transform of a photo: 0 is the photo as it is, 1 its mirror image, 2 and on are drawn by the policy.
+
+    Attributes:
+        strength: Of the policy; always 0 for the first two.
+    """
+
+    index: int
+    strength: float = 0.0
+
+
+def views_of(n_views: int, strength: float, symmetries: Collection[str]) -> list[View]:
+    """Return the first n views: plain, mirrored (where a mirror image means the same), then drawn ones of a strength."""
+    first = [View(0), View(1)] if "flip" in symmetries else [View(0)]
+    drawn = [View(index, strength) for index in range(2, 2 + max(0, n_views - len(first)))]
+    return [*first, *(drawn if strength > 0 else [])][:n_views]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankSpec:
+    """What decides every number in a bank."""
+
+    backbone: str
+    variant: str
+    weights_path: str
+    weights_sha: str
+    pixels: int
+    channels: int
+    resize: str
+    symmetries: tuple[str, ...]
+    precision: str
+    cut: str
+    view: View
+
+    @property
+    def key(self) -> str:
+        """Return the name of the bank's folder."""
+        return key_of(self.key_parts())[:24]
+
+    def key_parts(self) -> dict[str, Any]:
+        """Return what the key hashes; where the weights lie is not in it, their content is."""
+        parts = {name: value for name, value in asdict(self).items() if name not in ("weights_path", "symmetries")}
+        drawn = {"policy": POLICY_VERSION, "symmetries": sorted(self.symmetries)} if self.view.strength else {}
+        made_by = {
+            "source": source_sha(self.backbone),
+            "keras": version("keras"),
+            "backend": backend_name(),
+            "threads": THREADS,
+        }
+        return {**parts, **drawn, **made_by}
+
+    @property
+    def image_spec(self) -> PixelSpec:
+        """Return the kind of pixels that it is computed from."""
+        return PixelSpec(self.pixels, self.channels, self.resize)  # type: ignore[arg-type]
+
+    def folder(self, cache_dir: Path) -> Path:
+        """Return where the bank lies."""
+        return cache_dir / "features" / self.key
+
+
+@lru_cache
+def source_sha(backbone: str) -> str:
+    """Return the hash of a backbone's source file: another network gives other features."""
+    file = import_module(f"comp.backbones.{backbone}").__file__
+    assert file is not None
+    return sha256_of_file(Path(file))
+
+
+def fill_banks(
+    specs: Sequence[BankSpec], shas: Sequence[str], engine: Engine, listener: Listener, cache_dir: Path = CACHE
+) -> None:
+    """Compute what is missing of banks for photos; what a killed run had computed is not computed again."""
+    engine.run(extraction_jobs(specs, shas, cache_dir), listener)
+
+
+def extraction_jobs(specs: Sequence[BankSpec], shas: Sequence[str], cache_dir: Path = CACHE) -> list[Job]:
+    """Return a job for each 256 photos that a bank lacks; a bank that is named counts as used now."""
+    jobs = []
+    for spec in specs:
+        folder = spec.folder(cache_dir)
+        mark_used(spec, cache_dir)
+        sweep(folder)
+        store = ChunkStore(folder)
+        missing = [sha for sha in dict.fromkeys(shas) if sha not in store]
+        for start in range(0, len(missing), CHUNK):
+            part = missing[start : start + CHUNK]
+            jobs.append(
+                Job(
+                    function="folds.features:extract_chunk",
+                    arguments={"spec": asdict(spec), "shas": part, "cache_dir": str(cache_dir)},
+                    label=f"features of {spec.backbone} {spec.variant}, view {spec.view.index}, photos {start + 1} on",
+                    needs_keras=True,
+                    log_path=str(folder / "log.txt"),
+                    size=len(part),
+                )
+            )
+    return jobs
+
+
+def mark_used(spec: BankSpec, cache_dir: Path) -> None:
+    """Note that a plan names the bank now: the oldest bank is thrown away first."""
+    path = spec.folder(cache_dir) / "bank.json"
+    if path.is_file():
+        os.utime(path)
+    else:
+        write_json(path, spec.key_parts())
+
+
+def extract_chunk(report: Report, spec: dict[str, Any], shas: list[str], cache_dir: str) -> int:
+    """Compute and store the features of some photos under one view; return how many were computed.
+
+    Raises:
+        Refused: If a feature is not finite.
+    """
+    bank = BankSpec(**{**spec, "view": View(**spec["view"]), "symmetries": tuple(spec["symmetries"])})
+    folder = bank.folder(Path(cache_dir))
+    with locked(folder / f".{key_of(shas)[:16]}.lock", lambda line: report("note", line)):
+        store = ChunkStore(folder)
+        missing = [sha for sha in shas if sha not in store]
+        if missing:
+            photos = view_of(ImageStore(bank.image_spec, Path(cache_dir)).gather(missing), missing, bank)
+            save_chunk(folder, missing, features_of(bank, photos), {})
+    return len(missing)
+
+
+def view_of(photos: np.ndarray, shas: Sequence[str], bank: BankSpec) -> np.ndarray:
+    """Return the photos under the bank's view; what a photo is drawn to depends on its content and the view only."""
+    if bank.view.index == 0:
+        return photos
+    if bank.view.index == 1:
+        return np.ascontiguousarray(photos[:, :, ::-1])
+    contents = np.array([int(sha[:15], 16) for sha in shas], dtype=np.int64)
+    drawn: np.ndarray = policy(bank.view.strength, frozenset(bank.symmetries)).apply(
+        photos, image_seeds(bank.view.index, 0, contents)
+    )
+    return drawn
+
+
+def features_of(bank: BankSpec, photos: np.ndarray) -> np.ndarray:
+    """Return (N, ...) float16 features of photos, computed in batches of one fixed size.
+
+    Raises:
+        Refused: If a feature is not finite, or too large for 16 bits.
+    """
+    model = _extractor(
+        bank.backbone, bank.variant, bank.weights_path, bank.pixels, bank.channels, bank.precision, bank.cut
+    )
+    parts = []
+    for start in range(0, len(photos), BATCH):
+        batch = photos[start : start + BATCH]
+        filled = np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)])
+        parts.append(np.asarray(model.predict_on_batch(filled), dtype=np.float32)[: len(batch)])
+    features = np.concatenate(parts).astype(np.float16)
+    if not np.isfinite(features).all():
+        raise Refused(f"{bank.backbone} {bank.variant} at {bank.cut or 'its end'}: a feature is not finite in 16 bits")
+    return features
+
+
+@lru_cache(maxsize=1)
+def _extractor(backbone: str, variant: str, weights: str, pixels: int, channels: int, precision: str, cut: str) -> Any:
+    """Return the frozen part, compiled once a worker: it is a fact of the bank, so what a worker did before changes nothing."""
+    import keras
+
+    keras.config.set_dtype_policy(precision)
+    whole = load_backbone(backbone).build(pixels, variant, weights or None, channels=channels)
+    whole.trainable = False
+    output = whole.get_layer(cut).output if cut else pooled(whole.output)
+    return keras.Model(whole.input, output)
+
+
+def pooled(features: Any) -> Any:
+    """Return the mean over places of a feature map (B, h, w, D) or tokens (B, T, D): (B, D) in float32."""
+    import keras
+
+    pool = keras.layers.GlobalAveragePooling2D if len(features.shape) == 4 else keras.layers.GlobalAveragePooling1D
+    return pool(dtype="float32", name="pool")(features)
+
+
+def trim(limit_bytes: float, keep: Collection[str], cache_dir: Path = CACHE) -> int:
+    """Throw away the banks used longest ago until all fit, never those whose keys are kept; return the bytes freed."""
+    home = cache_dir / "features"
+    banks = sorted(home.glob("*/bank.json"), key=lambda path: path.stat().st_mtime)
+    sizes = {path.parent: _bytes_in(path.parent) for path in banks}
+    freed, total = 0, sum(sizes.values())
+    for folder, n_bytes in sizes.items():
+        if total - freed <= limit_bytes:
+            break
+        if folder.name not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            freed += n_bytes
+    return freed
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
