@@ -11,18 +11,18 @@ from comp.backend import prepare_environment
 
 prepare_environment()
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import keras
+import numpy as np
 
-from benchmarks.figure import Figure  # noqa: E402
-from benchmarks.photos import write_photos  # noqa: E402
-from comp.augment import policy  # noqa: E402
-from comp.engine import ignore_events  # noqa: E402
-from comp.engines.inline import InlineEngine  # noqa: E402
-from comp.images import ImageStore, PixelSpec, cache_images  # noqa: E402
-from comp.spec import PHOTO_SYMMETRIES, Candidate, Recipe  # noqa: E402
-from folds.batches import TrainBatches  # noqa: E402
-from folds.model import make_network, make_optimizer  # noqa: E402
+from benchmarks.figure import Figure
+from benchmarks.photos import write_photos
+from comp.augment import policy
+from comp.engine import ignore_events
+from comp.engines.inline import InlineEngine
+from comp.images import ImageStore, PixelSpec, cache_images
+from comp.spec import PHOTO_SYMMETRIES, Candidate, Recipe
+from folds.batches import TrainBatches
+from folds.model import make_network, make_optimizer
 
 SIDE, BATCH, N_BATCHES, N_CLASSES, ROUNDS = 128, 32, 16, 82, 5
 

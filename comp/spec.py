@@ -98,13 +98,16 @@ class Weights:
         file: Name that it is looked for under.
         url: Where it can be downloaded.
         megabytes: Its size, shown in the plan before anything is fetched.
-        sha256: Its hash where the publisher's is known, else the empty string: then shapes are what is checked.
+        sha256, md5: Its hash where the publisher tells one, else empty strings: then shapes are what is checked.
+        aliases: Further names that equal weights are found under; such a file is checked by its shapes alone.
     """
 
     file: str
     url: str
     megabytes: float
     sha256: str = ""
+    md5: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,7 @@ class Backbone:
         name: Key of the backbone: the name of its file.
         build: Makes the feature extractor: pixels 0..255 in, feature map or tokens out.
         variants: Published names, smallest first, `tiny` always among them.
+        any_variant: Whether a candidate may name others too (`hub:PRESET`): then it must name one.
         default_variant: The variant that a candidate without one means.
         options: Names of Recipe fields that `build` takes as keywords.
         weights: Pre-trained weights by variant; a variant that is not in it is trained from scratch only.
@@ -135,6 +139,7 @@ class Backbone:
     bf16_pays: frozenset[Use] = frozenset()
     seconds_per_photo: Mapping[str, float] = field(default_factory=dict)
     measured_pixels: int = 64
+    any_variant: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
