@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from comp.errors import BadInput
 from comp.registry import load_backbone
-from comp.spec import FITS, Candidate
+from comp.spec import FITS, Backbone, Candidate
 
 _PIXELS = re.compile(r"([1-9][0-9]*)px")
 SMALLEST, LARGEST = 8, 1024
@@ -21,21 +21,39 @@ def parse_candidate(text: str) -> Candidate:
     """
     name, *parts = text.split(":")
     backbone = load_backbone(name)
+    if backbone.any_variant:
+        parts = _with_preset_joined(parts)
     found: dict[str, str | int] = {}
     for part in parts:
-        kind, value = _kind_of(text, part, backbone.variants)
+        kind, value = _kind_of(text, part, backbone)
         if kind in found:
             raise BadInput(f"candidate {text!r}: {part!r} is a second {kind}, after {found[kind]!r}; name one")
         found[kind] = value
+    if backbone.any_variant and "variant" not in found:
+        raise BadInput(f"candidate {text!r}: names no preset, such as {name}:./my_preset or {name}:hf://owner/model")
     return Candidate(name, **found)  # type: ignore[arg-type]
 
 
-def _kind_of(text: str, part: str, variants: Sequence[str]) -> tuple[str, str | int]:
+def _with_preset_joined(parts: Sequence[str]) -> list[str]:
+    """Return the parts, neighbours that are no fit and no size as one again: a preset may hold colons (`hf://owner/model`)."""
+    joined: list[str] = []
+    was_preset = False
+    for part in parts:
+        is_preset = part not in FITS and _PIXELS.fullmatch(part) is None
+        if is_preset and was_preset:
+            joined[-1] += f":{part}"
+        else:
+            joined.append(part)
+        was_preset = is_preset
+    return joined
+
+
+def _kind_of(text: str, part: str, backbone: Backbone) -> tuple[str, str | int]:
+    variants, size = backbone.variants, _PIXELS.fullmatch(part)
     if part in FITS:
         return "fit", part
-    if part in variants:
+    if part in variants or (backbone.any_variant and part and size is None):
         return "variant", part
-    size = _PIXELS.fullmatch(part)
     if size is None:
         raise BadInput(
             f"candidate {text!r}: {part!r} is no variant ({', '.join(variants)}), no fit ({', '.join(FITS)}) and no size "

@@ -91,7 +91,9 @@ def grade(file: Path, answers: Path, competition: Competition = "specimens") -> 
 
 @app.command()
 def results(
-    files: Annotated[list[Path], typer.Argument(help="CSVs that this project wrote, with their manifests beside them.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSVs that this project wrote, with their manifests beside them.")
+    ],
     readme: Annotated[Path, typer.Option(help="Markdown file with the two marks.")] = Path("README.md"),
 ) -> None:
     """Write the results table of the README from manifests; the README's path is the last line."""

@@ -10,7 +10,16 @@ from comp.errors import BadInput
 from comp.store import read_json, write_text
 
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
-COLUMNS = ["competition", "rows", "classes", "candidates", "out-of-fold macro-F1, 95 % interval", "test", "time", "command"]
+COLUMNS = [
+    "competition",
+    "rows",
+    "classes",
+    "candidates",
+    "out-of-fold macro-F1, 95 % interval",
+    "test",
+    "time",
+    "command",
+]
 
 
 def results_table(files: Sequence[Path]) -> str:
@@ -34,7 +43,10 @@ def _manifest(file: Path) -> dict[str, Any]:
 
 def _row(manifest: dict[str, Any]) -> list[str]:
     cv, test, metric = manifest["cv"], manifest["test"], manifest["metric"]
-    runs = [":".join(str(run[name]) for name in ("backbone", "variant", "fit")) + f":{run['pixels']}px" for run in manifest["runs"]]
+    runs = [
+        ":".join(str(run[name]) for name in ("backbone", "variant", "fit")) + f":{run['pixels']}px"
+        for run in manifest["runs"]
+    ]
     return [
         manifest["competition"],
         f"{manifest['n_train']:,} + {manifest['n_test']:,}",
