@@ -90,6 +90,12 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: SEEDS=3            every candidate three times, on the same folds
 #: JOBS=2             how many jobs run at once
 #: ENGINE=name        where jobs run: local, inline, or the address of an engine that exists (default local)
+#: WEIGHTS=folder     where pre-trained weights lie; WEIGHTS=none trains from scratch
+#: OFFLINE=1          never ask a network
+#: PRECISION=bf16     fp32 or bf16, instead of what pays on this processor
+#: CUT=layer          where tails are cut
+#: CACHE_GB=20        bound on stored features; those used longest ago go first
+#: BANK_GB=8          bound on the features of one tail
 #: OUT=file           where the result is written
 #: FILE=file.csv      the CSV that results is about
 #: YES=1              clean-runs does not ask
@@ -106,7 +112,9 @@ data_options = $(call option,COMP,competition) $(call option,DATA,data) $(call o
   $(call flag,ALLOW_MISSING,allow-missing)
 fold_options = $(call option,FOLDS,folds) $(call option,GROUP,group)
 training_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
-  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(call option,JOBS,jobs) $(call option,ENGINE,engine)
+  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(call option,JOBS,jobs) $(call option,ENGINE,engine) \
+  $(call option,WEIGHTS,weights) $(call flag,OFFLINE,offline) $(call option,PRECISION,precision) $(call option,CUT,cut) \
+  $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb)
 
 # Print a command as it can be pasted into a shell, then become it: signals and the last line are the command's own.
 define run

@@ -22,7 +22,9 @@ from comp.engines.inline import InlineEngine
 from comp.images import ImageStore, PixelSpec, cache_images
 from comp.spec import PHOTO_SYMMETRIES, Candidate, Recipe
 from folds.batches import TrainBatches
-from folds.model import make_network, make_optimizer
+from folds.inputs import PixelInputs
+from folds.model import make_network
+from folds.optimizer import make_optimizer
 
 SIDE, BATCH, N_BATCHES, N_CLASSES, ROUNDS = 128, 32, 16, 82, 5
 
@@ -64,8 +66,8 @@ def measure() -> list[Figure]:
         targets = np.eye(N_CLASSES, dtype=np.float32)[np.arange(len(shas)) % N_CLASSES]
         batches = {
             strength: TrainBatches(
-                store, shas, targets, np.ones(len(shas), np.float32),
-                batch_size=BATCH, seed=0, policy=policy(strength, PHOTO_SYMMETRIES),
+                PixelInputs(store, policy(strength, PHOTO_SYMMETRIES)), shas, targets, np.ones(len(shas), np.float32),
+                batch_size=BATCH, seed=0,
             )
             for strength in (0.0, 0.5)
         }  # fmt: skip

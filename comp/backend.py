@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Collection
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 DEFAULT_BACKEND = "tensorflow"
 
 # Results are the same to the last bit only for the same number of threads, so it is fixed; more cores mean more jobs.
 THREADS = 1
+THREAD_COUNTS = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
 
 
 def backend_name() -> str:
@@ -21,7 +35,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("KERAS_BACKEND", DEFAULT_BACKEND)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in THREAD_COUNTS:
         os.environ[name] = str(THREADS)
 
 
@@ -33,3 +47,48 @@ def can_fork_after_import() -> bool:
     libraries refuse to run after a fork.
     """
     return sys.platform.startswith("linux") and backend_name() == DEFAULT_BACKEND
+
+
+def precision_for(bf16_pays: Collection[str], use: str) -> str:
+    """Return Keras' dtype policy for a use: bfloat16 where it pays for the backbone and the processor has it.
+
+    Args:
+        bf16_pays: Uses for which the backbone's file says so.
+        use: `extract` or `train`.
+    """
+    return "mixed_bfloat16" if use in bf16_pays and has_bf16() else "float32"
+
+
+@cache
+def has_bf16() -> bool:
+    """Return whether the processor multiplies bfloat16 in hardware, as Linux tells; elsewhere it counts as not."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return any(
+                flag in line for line in file if line.startswith("flags") for flag in ("avx512_bf16", "amx_bf16")
+            )
+    except OSError:
+        return False
+
+
+def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from a batch of photos to a model's output, for a model that is never trained again.
+
+    TensorFlow folds normalisation into the convolutions before it once the weights are constants: MobileNetV2 at 224 px goes
+    from 69 to 93 photos a second on one core.
+
+    Args:
+        model: Takes (batch_size, H, W, C); its weights are copied, so later changes have no effect.
+        batch_size: Rows of every batch.
+    """
+    import numpy as np
+
+    if backend_name() != DEFAULT_BACKEND:
+        return lambda photos: np.asarray(model.predict_on_batch(photos))
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    taken = tf.TensorSpec((batch_size, *model.input_shape[1:]), model.input.dtype)
+    traced = tf.function(lambda photos: model(photos, training=False)).get_concrete_function(taken)
+    frozen = convert_variables_to_constants_v2(traced)
+    return lambda photos: np.asarray(frozen(tf.constant(photos, taken.dtype))[0])

@@ -51,6 +51,17 @@ class ChunkStore:
     def __contains__(self, sha: str) -> bool:
         return sha in self._places
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Return the shape of one row.
+
+        Raises:
+            Refused: If nothing is stored.
+        """
+        if not self.markers:
+            raise Refused(f"{self.folder}: nothing is stored there")
+        return self._array(next(iter(self.markers))).shape[1:]
+
     def gather(self, shas: Sequence[str]) -> np.ndarray:
         """Return rows in the order asked, copied out of the memory map: (N, ...).
 

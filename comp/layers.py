@@ -113,3 +113,49 @@ class Positions(keras.layers.Layer):  # type: ignore[misc]
     def call(self, x: Any) -> Any:
         """Return (B, T, D) of (B, T, D)."""
         return x + self.table
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class GeneralisedMeanPooling(keras.layers.Layer):  # type: ignore[misc]
+    """The generalised mean over places, its exponent learned: 1 is the mean, infinity the maximum.
+
+    Source: Radenovic et al. 2017, Fine-tuning CNN image retrieval with no human annotation (arXiv 1711.02512), start at 3.
+    """
+
+    FLOOR = 1e-6  # below it a place counts as nothing: powers of negative numbers are not real
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the exponent."""
+        self.exponent = self.add_weight(name="exponent", shape=(), initializer=keras.initializers.Constant(3.0))
+
+    def call(self, x: Any) -> Any:
+        """Return (B, D) of (B, h, w, D) or (B, T, D)."""
+        places = tuple(range(1, len(x.shape) - 1))
+        return ops.mean(ops.maximum(x, self.FLOOR) ** self.exponent, axis=places) ** (1 / self.exponent)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CosineLogits(keras.layers.Layer):  # type: ignore[misc]
+    """Logits that are scaled cosines between a feature and each class's vector.
+
+    Source: Wang et al. 2018, CosFace (arXiv 1801.09414). Its scale of 64 is for thousands of classes; 16 is enough to bring the
+    probability of one of 200 classes over 0.99.
+    """
+
+    SCALE = 16.0
+
+    def __init__(self, n_classes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.n_classes = n_classes
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the class vectors, (D, n_classes)."""
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], self.n_classes))
+
+    def call(self, x: Any) -> Any:
+        """Return (B, n_classes) of (B, D)."""
+        return self.SCALE * ops.normalize(x, axis=-1) @ ops.normalize(self.kernel, axis=0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the same layer again."""
+        return {**super().get_config(), "n_classes": self.n_classes}

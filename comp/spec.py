@@ -44,6 +44,7 @@ class Competition:
         sample: Module of `comp.samples` that draws or makes the data where no folder is given.
         folders: Names the folder is looked for under, below DATA_ROOT (an absolute path stands for itself).
         candidates: What is trained where the person names nothing.
+        epochs_scale: What every preset's epochs from scratch are multiplied by; below 1 for what is learnt quickly.
         medals: Score of the gold, silver, bronze and median line of the private leaderboard.
     """
 
@@ -71,6 +72,7 @@ class Competition:
     twins: bool = True
     positive: str | None = None
     candidates: tuple[str, ...] = ("scratch_cnn",)
+    epochs_scale: float = 1.0
     n_folds: int = 5
     fold_seed: int = 2026
     slug: str | None = None
@@ -120,6 +122,9 @@ class Backbone:
         variants: Published names, smallest first, `tiny` always among them.
         any_variant: Whether a candidate may name others too (`hub:PRESET`): then it must name one.
         default_variant: The variant that a candidate without one means.
+        scratch_variant: The same where it is trained from scratch, small enough for a preset's minutes on two cores;
+            empty: the default variant.
+        recipe: What of the recipe is this backbone's own, by fit; presets, tuning and the person come over it.
         options: Names of Recipe fields that `build` takes as keywords.
         weights: Pre-trained weights by variant; a variant that is not in it is trained from scratch only.
         parameters: Published number of parameters by variant, without the classification head.
@@ -132,6 +137,8 @@ class Backbone:
     build: Callable[..., keras.Model]
     variants: tuple[str, ...]
     default_variant: str
+    scratch_variant: str = ""
+    recipe: Mapping[Fit, Mapping[str, Any]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     weights: Mapping[str, Weights] = field(default_factory=dict)
     parameters: Mapping[str, int] = field(default_factory=dict)
@@ -154,6 +161,15 @@ class Recipe:
         strength: The one knob of augmentation, 0 (none) to 1.
         accumulation_steps: Batches whose gradients are averaged into one step.
         class_weights: Whether rare classes weigh more in the loss (inverse square root of their share).
+        views: Views of a photo that a frozen part is computed for (fits `probe` and `tail`): plain, mirrored, drawn ones.
+        tta_views: Views whose probabilities are averaged when predicting: 1 plain, 2 with the mirror image.
+        cut: Layer that is cut at (fit `tail`); below it all is frozen.
+        depth_decay: What the rate is multiplied by for each step down from the head, a tenth of the depth (`tail`, `full`).
+        unfreeze: Share of the steps after which the lowest layer is trained too, from the head down (`full`); 0: at once.
+        ema: Momentum of the moving average of the weights that predicts in the end; 0: none.
+        mixup, cutmix: Parameter of the Beta distribution that the share of the second photo is drawn from; 0: none.
+        pool: How a map becomes one vector: its mean, or the generalised mean (`gem`).
+        head: `dense`, or `cosine`: the angle to a class's vector, `margin` harder in training.
     """
 
     pixels: int = 96
@@ -170,6 +186,17 @@ class Recipe:
     inner_valid: float = 0.0
     activation: Literal["leaky_relu", "relu"] = "leaky_relu"
     width: int = 32
+    views: int = 1
+    tta_views: int = 1
+    cut: str = ""
+    depth_decay: float = 1.0
+    unfreeze: float = 0.0
+    ema: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    pool: Literal["mean", "gem"] = "mean"
+    head: Literal["dense", "cosine"] = "dense"
+    margin: float = 0.1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, as it stands in `run.json`."""

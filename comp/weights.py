@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,31 +76,24 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def require_weights(candidate: Candidate, folder: str | None, is_offline: bool) -> WeightsFile:
-    """Return a candidate's weights, which the person asked for; they are downloaded if they are nowhere on disk.
+def fetch_weights(facts: Weights, folder: Path = PROJECT_FOLDER) -> WeightsFile:
+    """Return weights that were not on disk, downloaded and checked.
 
     Raises:
-        BadInput: If they cannot be had: the line names the file, the places, and the way to train from scratch.
+        BadInput: If their source does not answer.
+        Refused: If the file that came has another hash.
     """
-    facts = facts_of(candidate)
-    if facts is None:
-        raise BadInput(
-            f"candidate {candidate}: there are no published weights of it; ask for {candidate.backbone}:scratch"
-        )
-    found = find_weights(facts, folder)
-    if found is not None:
-        return found
-    if not is_offline and does_answer(facts.url):
-        download(facts.url, PROJECT_FOLDER / facts.file, sha256=facts.sha256, md5=facts.md5)
-        return _checked(PROJECT_FOLDER / facts.file, facts)
-    raise BadInput(_not_to_be_had(candidate, facts, places(folder)))
+    path = download(facts.url, folder / facts.file, sha256=facts.sha256, md5=facts.md5)
+    return WeightsFile(path, sha256_of_file(path))
 
 
-def _not_to_be_had(candidate: Candidate, facts: Weights, looked_in: Sequence[Path]) -> str:
+def not_to_be_had(candidate: Candidate, facts: Weights, folder: str | None, is_offline: bool) -> str:
+    """Return the one line about weights that were asked for and are nowhere: the file, the places, the way out."""
+    why = "OFFLINE=1 forbids to ask" if is_offline else "there is no answer from"
     return (
         f"candidate {candidate}: its weights {facts.file} ({facts.megabytes:.0f} MB) are in none of "
-        f"{', '.join(map(str, looked_in))} and {facts.url} does not answer; put the file there, or train from scratch "
-        "with WEIGHTS=none"
+        f"{', '.join(map(str, places(folder)))}, and {why} {facts.url}; put the file there and name the folder with "
+        "WEIGHTS=folder, or train from scratch with WEIGHTS=none"
     )
 
 

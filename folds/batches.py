@@ -1,4 +1,4 @@
-"""Batches for Keras from the image cache: rows by content hash, augmented from (seed, epoch, row) alone."""
+"""Batches for Keras from what a network is fed: rows by content hash, drawn and mixed from (seed, epoch, row) alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from comp.augment import Policy, image_seeds
-from comp.images import ImageStore
+from comp.augment import image_seeds
+from folds.inputs import Inputs
+from folds.mixing import Mixing
 
 
 class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """One epoch after the other of shuffled, augmented photos with one-hot targets and row weights.
+    """One epoch after the other of shuffled rows, each drawn anew, with one-hot targets and row weights.
 
     Every batch has the same number of rows (another shape would be compiled again), so an epoch leaves out the few rows that do
     not fill one; they differ from epoch to epoch. What a batch holds depends on (seed, epoch, batch) only.
@@ -26,20 +27,20 @@ class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __init__(
         self,
-        store: ImageStore,
+        inputs: Inputs,
         shas: Sequence[str],
         targets: np.ndarray,
         row_weights: np.ndarray,
         *,
         batch_size: int,
         seed: int,
-        policy: Policy,
+        mixing: Mixing | None = None,
         first_epoch: int = 0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self.store, self.shas, self.targets, self.row_weights = store, list(shas), targets, row_weights
+        self.inputs, self.shas, self.targets, self.row_weights = inputs, list(shas), targets, row_weights
         self.batch_size = min(batch_size, len(self.shas))
-        self.seed, self.policy = seed, policy
+        self.seed, self.mixing = seed, mixing or Mixing()
         self.start_epoch(first_epoch)
 
     def __len__(self) -> int:
@@ -55,13 +56,23 @@ class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, batch: int) -> tuple[Any, Any, Any]:
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        photos = self.store.gather([self.shas[row] for row in rows])
-        photos = self.policy.apply(photos, image_seeds(self.seed, self.epoch, rows))
-        return photos, self.targets[rows], self.row_weights[rows]
+        drawn = self.inputs.drawn([self.shas[row] for row in rows], image_seeds(self.seed, self.epoch, rows))
+        mixed, targets = self.mixing.apply(drawn, self.targets[rows], (self.seed, self.epoch, batch))
+        return mixed, targets, self.row_weights[rows]
 
 
-def predict_logits(model: keras.Model, store: ImageStore, shas: Sequence[str], batch_size: int = 32) -> np.ndarray:
-    """Return (N, C) float32 logits of photos in the order asked; every batch has the same shape, the last one filled up."""
+def predict(
+    model: keras.Model, inputs: Inputs, shas: Sequence[str], n_views: int = 1, batch_size: int = 32
+) -> np.ndarray:
+    """Return (N, C) float32 probabilities of photos in the order asked, averaged over the first views."""
+    views = [softmax(predict_logits(model, inputs, shas, view, batch_size)) for view in range(n_views)]
+    return np.asarray(np.mean(views, axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def predict_logits(
+    model: keras.Model, inputs: Inputs, shas: Sequence[str], view: int = 0, batch_size: int = 32
+) -> np.ndarray:
+    """Return (N, C) float32 logits of one view; every batch has the same shape, the last one filled up."""
     shas = list(shas)
     if not shas:
         return np.empty((0, model.output_shape[-1]), np.float32)
@@ -69,7 +80,7 @@ def predict_logits(model: keras.Model, store: ImageStore, shas: Sequence[str], b
     for start in range(0, len(shas), batch_size):
         batch = shas[start : start + batch_size]
         filled = batch + [batch[-1]] * (batch_size - len(batch))
-        parts.append(np.asarray(model.predict_on_batch(store.gather(filled)))[: len(batch)])
+        parts.append(np.asarray(model.predict_on_batch(inputs.seen(filled, view)))[: len(batch)])
     return np.concatenate(parts).astype(np.float32)
 
 

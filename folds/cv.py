@@ -44,10 +44,10 @@ def fold_jobs(plans: Sequence[RunPlan], dataset: Dataset, cache_dir: Path = CACH
         jobs += [
             Job(
                 function="folds.train:fit_fold",
-                arguments={"run": str(run), "fold": fold, "cache_dir": str(cache_dir)},
+                arguments={"run": str(run), "fold": fold, "cache_dir": str(cache_dir), "weights": plan.weights_path},
                 label=f"{plan.candidate} fold {fold}",
                 needs_keras=True,
-                is_fresh=True,
+                is_fresh=plan.candidate.fit != "probe",  # a head leaves little behind
                 log_path=str(fold_dir(run, fold) / "log.txt"),
                 size=seconds,
             )

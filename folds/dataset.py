@@ -67,6 +67,11 @@ class Dataset:
         return self.train[self.train["fold"] != HOLDOUT].reset_index(drop=True)
 
     @cached_property
+    def readable_test(self) -> pd.DataFrame:
+        """Return the test rows whose photo can be read, in the order of the table: those that networks predict."""
+        return self.test[self.test["sha"] != ""].reset_index(drop=True)
+
+    @cached_property
     def truth(self) -> np.ndarray:
         """Return (N,) class index of the rows of `in_folds`."""
         return self.index_of(self.in_folds["label"])

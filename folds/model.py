@@ -1,53 +1,115 @@
-"""A backbone with pooling and head, and what it is trained with: pixels in, logits out."""
+"""A backbone, or what of it is trained, with pooling and head: pixels or features in, logits out."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import keras
 import numpy as np
 
+from comp.layers import CosineLogits, GeneralisedMeanPooling
 from comp.registry import load_backbone
 from comp.spec import Candidate, Recipe
 
 
-def make_network(candidate: Candidate, recipe: Recipe, n_classes: int, channels: int) -> keras.Model:
-    """Return the network: (B, pixels, pixels, channels) in 0..255 to (B, n_classes) float32 logits.
+def make_network(
+    candidate: Candidate,
+    recipe: Recipe,
+    n_classes: int,
+    channels: int,
+    weights: str | None = None,
+    feature_shape: tuple[int, ...] = (),
+) -> keras.Model:
+    """Return the network that a fit trains, to (B, n_classes) float32 logits.
 
-    A feature map (B, h, w, D) or tokens (B, T, D) are averaged to (B, D); dropout and one dense layer follow.
+    It takes photos (B, pixels, pixels, channels) in 0..255 (`scratch`, `full`), pooled features (B, D) (`probe`), or activations
+    at the recipe's cut (`tail`). BatchNormalization that comes with pre-trained weights stays as it was trained: its layers are
+    frozen themselves, because an outer model's training mode would override a call with `training=False` (keras 3.15).
+
+    Args:
+        weights: File of pre-trained weights, for `tail` and `full`.
+        feature_shape: (D,), for `probe`.
     """
+    taken, x = _body(candidate, recipe, channels, weights, feature_shape)
+    x = pooled(x, recipe.pool) if len(x.shape) > 2 else x
+    x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(x)
+    logits = _head(recipe, n_classes)(x)
+    return keras.Model(taken, logits, name=candidate.backbone)
+
+
+def _body(
+    candidate: Candidate, recipe: Recipe, channels: int, weights: str | None, feature_shape: tuple[int, ...]
+) -> tuple[Any, Any]:
+    """Return what goes in and what comes out below pooling and head."""
+    if candidate.fit == "probe":
+        taken = keras.Input(feature_shape, name="features")
+        return taken, taken
     backbone = load_backbone(candidate.backbone)
     options = {name: getattr(recipe, name) for name in backbone.options}
     variant = candidate.variant or backbone.default_variant
-    features = backbone.build(recipe.pixels, variant, None, channels=channels, **options)
-    x = features.output
-    pool = keras.layers.GlobalAveragePooling2D if len(x.shape) == 4 else keras.layers.GlobalAveragePooling1D
-    x = pool(name="pool")(x)
-    x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(x)
-    logits = keras.layers.Dense(n_classes, dtype="float32", name="logits")(x)
-    return keras.Model(features.input, logits, name=candidate.backbone)
+    whole = backbone.build(recipe.pixels, variant, weights, channels=channels, **options)
+    if weights:
+        freeze_normalisation(whole)
+    if candidate.fit != "tail":
+        return whole.input, whole.output
+    cut = whole.get_layer(recipe.cut).output
+    above = keras.Model(cut, whole.output)
+    taken = keras.Input(cut.shape[1:], name="activations")
+    return taken, above(taken)
 
 
-def make_optimizer(recipe: Recipe, n_batches: int) -> keras.optimizers.Optimizer:
-    """Return AdamW whose rate warms up linearly, then falls along a cosine to zero over the whole fit.
+def freeze_normalisation(model: keras.Model) -> None:
+    """Keep every BatchNormalization as it is, statistics and scale, whatever mode the model is called in."""
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def pooled(features: Any, pool: str = "mean") -> Any:
+    """Return the mean, or the generalised mean, over places of a map (B, h, w, D) or tokens (B, T, D): (B, D) float32."""
+    if pool == "gem":
+        return GeneralisedMeanPooling(dtype="float32", name="pool")(features)
+    mean = keras.layers.GlobalAveragePooling2D if len(features.shape) == 4 else keras.layers.GlobalAveragePooling1D
+    return mean(dtype="float32", name="pool")(features)
+
+
+def _head(recipe: Recipe, n_classes: int) -> Any:
+    if recipe.head == "cosine":
+        return CosineLogits(n_classes, dtype="float32", name="logits")
+    return keras.layers.Dense(n_classes, dtype="float32", name="logits")
+
+
+def depths(network: keras.Model) -> list[float]:
+    """Return for each trainable variable how far below the head it lies: 0 the head, up to 1 the lowest layer."""
+    paths = [variable.path for variable in network.trainable_variables]
+    body = [path for path in paths if "logits" not in path]
+    return [0.0 if "logits" in path else 1 - body.index(path) / len(body) for path in paths]
+
+
+class MarginCrossentropy(keras.losses.Loss):  # type: ignore[misc]
+    """Cross-entropy of logits whose true class is first made harder by a margin: CosFace (Wang et al. 2018, 1801.09414).
 
     Args:
-        n_batches: Batches of the whole fit; several make one step where gradients are accumulated.
+        margin: What is taken from the true class's logit.
     """
-    n_steps = max(1, math.ceil(n_batches / recipe.accumulation_steps))
-    n_warmup = round(recipe.warmup * n_steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if n_warmup else recipe.learning_rate,
-        decay_steps=max(1, n_steps - n_warmup),
-        warmup_target=recipe.learning_rate if n_warmup else None,
-        warmup_steps=n_warmup,
-    )
-    accumulate = recipe.accumulation_steps if recipe.accumulation_steps > 1 else None
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=recipe.weight_decay, gradient_accumulation_steps=accumulate, clipnorm=1.0
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+
+    def __init__(self, margin: float, label_smoothing: float) -> None:
+        super().__init__(name="margin_crossentropy")
+        self.margin, self.label_smoothing = margin, label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return (B,) losses."""
+        harder = y_pred - self.margin * keras.ops.cast(y_true, y_pred.dtype)
+        return keras.losses.categorical_crossentropy(
+            y_true, harder, from_logits=True, label_smoothing=self.label_smoothing
+        )
+
+
+def make_loss(recipe: Recipe) -> keras.losses.Loss:
+    """Return the loss of one-hot targets and logits."""
+    if recipe.head == "cosine":
+        return MarginCrossentropy(recipe.margin * CosineLogits.SCALE, recipe.label_smoothing)
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
 
 
 def class_weights(labels: np.ndarray, n_classes: int) -> np.ndarray:

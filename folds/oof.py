@@ -57,7 +57,7 @@ def assemble(run: Path, dataset: Dataset) -> Predictions:
     rows = dataset.in_folds
     oof = np.full((len(rows), len(dataset.classes)), np.nan, np.float32)
     tests = []
-    test_ids = dataset.test["id"][dataset.test["sha"] != ""].tolist()
+    test_ids = dataset.readable_test["id"].tolist()
     position = {row_id: index for index, row_id in enumerate(rows["id"])}
     for fold in range(dataset.n_folds):
         marker, ids, valid, test = read_fold(run, fold)

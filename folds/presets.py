@@ -11,51 +11,109 @@ from typing import Any
 
 from comp.errors import BadInput
 from comp.registry import load_backbone
-from comp.spec import Candidate, Competition, Fit, Recipe
+from comp.spec import Backbone, Candidate, Competition, Fit, Recipe
 
-PRESETS: Mapping[str, Mapping[Fit, Recipe]] = {
+# Heads and tails start from features that are good already: 16 bits of them, a high rate for the head, many short epochs.
+_HEAD: Mapping[str, Any] = {
+    "batch_size": 256,
+    "learning_rate": 4e-3,
+    "weight_decay": 0.05,
+    "dropout": 0.4,
+    "tta_views": 2,
+}
+_TAIL: Mapping[str, Any] = {"learning_rate": 1e-3, "depth_decay": 0.85, "dropout": 0.4, "tta_views": 2}
+_FULL: Mapping[str, Any] = {**_TAIL, "unfreeze": 0.3}
+
+PRESETS: Mapping[str, Mapping[Fit, Mapping[str, Any]]] = {
     "quick": {
-        "scratch": Recipe(pixels=64, epochs=16, strength=0.25),
+        "scratch": {"pixels": 64, "epochs": 10, "strength": 0.25},
+        "probe": {**_HEAD, "pixels": 160, "epochs": 40, "views": 2, "strength": 0.5},
+        "tail": {**_TAIL, "pixels": 160, "epochs": 4, "views": 2, "strength": 0.5},
+        "full": {**_FULL, "pixels": 96, "epochs": 2, "strength": 0.25},
     },
     "standard": {
-        "scratch": Recipe(pixels=96, epochs=30, strength=0.4),
+        "scratch": {"pixels": 80, "epochs": 24, "strength": 0.3},
+        "probe": {**_HEAD, "pixels": 224, "epochs": 60, "views": 6, "strength": 0.5},
+        "tail": {**_TAIL, "pixels": 224, "epochs": 6, "views": 6, "strength": 0.5},
+        "full": {**_FULL, "pixels": 160, "epochs": 4, "strength": 0.3},
     },
     "best": {
-        "scratch": Recipe(pixels=128, epochs=56, strength=0.5),
+        "scratch": {"pixels": 96, "epochs": 64, "strength": 0.4},
+        "probe": {**_HEAD, "pixels": 224, "epochs": 80, "views": 10, "strength": 0.5},
+        "tail": {**_TAIL, "pixels": 224, "epochs": 16, "views": 10, "strength": 0.5},
+        "full": {**_FULL, "pixels": 224, "epochs": 8, "strength": 0.4},
     },
 }
 DEFAULT_PRESET = "standard"
+FITS_WITH_WEIGHTS: Mapping[str, tuple[Fit, ...]] = {
+    "quick": ("probe",),
+    "standard": ("probe",),
+    "best": ("probe", "tail"),
+}
 
 
 def complete(candidate: Candidate, preset: str, competition: Competition) -> tuple[Candidate, Recipe]:
     """Return the candidate with its variant, fit and pixels filled in, and the recipe that the preset gives it.
 
-    The size is the one asked for, else the preset's, but never larger than the competition's photos.
+    A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
+    for, else the preset's, but never larger than the competition's photos.
 
     Raises:
-        BadInput: If the preset is unknown, or the candidate cannot be fitted that way.
+        BadInput: If the preset is unknown.
+    """
+    check_preset(preset)
+    backbone = load_backbone(candidate.backbone)
+    fit = candidate.fit or "scratch"
+    values = {**backbone.recipe.get(fit, {}), **PRESETS[preset][fit]}
+    recipe = replace(Recipe(), **values)
+    pixels = candidate.pixels or min(recipe.pixels, competition.pixels)
+    epochs = max(1, round(recipe.epochs * competition.epochs_scale)) if fit == "scratch" else recipe.epochs
+    variant = candidate.variant or variant_for(backbone, fit)
+    return Candidate(candidate.backbone, variant, fit, pixels), replace(recipe, pixels=pixels, epochs=epochs)
+
+
+def check_preset(preset: str) -> None:
+    """Refuse a preset that is not known.
+
+    Raises:
+        BadInput: With those that are.
     """
     if preset not in PRESETS:
         raise BadInput(f"PRESET={preset}: expected one of {', '.join(PRESETS)}")
-    backbone = load_backbone(candidate.backbone)
-    fit = candidate.fit or "scratch"
-    if fit not in PRESETS[preset]:
-        raise BadInput(f"candidate {candidate}: {candidate.backbone} has no pre-trained weights, so its fit is scratch")
-    recipe = PRESETS[preset][fit]
-    pixels = candidate.pixels or min(recipe.pixels, competition.pixels)
-    variant = candidate.variant or backbone.default_variant
-    return Candidate(candidate.backbone, variant, fit, pixels), replace(recipe, pixels=pixels)
+
+
+def variant_for(backbone: Backbone, fit: Fit) -> str:
+    """Return the variant that a candidate without one means."""
+    return (backbone.scratch_variant if fit == "scratch" else "") or backbone.default_variant
+
+
+START_SECONDS = {"scratch": 5.0, "probe": 1.5, "tail": 8.0, "full": 8.0}  # building and compiling, once a fold
+FORWARD = 0.3  # of a training step
+ABOVE_CUT = 0.4  # of a training step, where only the upper part is trained
+SECONDS_A_FEATURE = 2e-5  # of training a head, per photo and epoch
 
 
 def seconds_of_fold(candidate: Candidate, recipe: Recipe, n_rows: int) -> float:
     """Return the estimated seconds of training one fold on one core, from the backbone's measured step.
 
-    A step costs in proportion to the number of pixels; starting and compiling adds 5 s.
+    A step costs in proportion to the number of pixels.
 
     Args:
         n_rows: Train rows of the fold.
     """
-    backbone: Any = load_backbone(candidate.backbone)
+    fit = candidate.fit or "scratch"
+    a_photo = {"probe": SECONDS_A_FEATURE, "tail": ABOVE_CUT * _step(candidate, recipe)}.get(
+        fit, _step(candidate, recipe)
+    )
+    return float(START_SECONDS[fit] + a_photo * n_rows * recipe.epochs)
+
+
+def seconds_of_features(candidate: Candidate, recipe: Recipe) -> float:
+    """Return the estimated seconds of computing the features of one photo and view on one core."""
+    return FORWARD * _step(candidate, recipe)
+
+
+def _step(candidate: Candidate, recipe: Recipe) -> float:
+    backbone = load_backbone(candidate.backbone)
     step = backbone.seconds_per_photo.get(candidate.variant or backbone.default_variant, 0.005)
-    scale = (recipe.pixels / backbone.measured_pixels) ** 2
-    return float(5 + step * scale * n_rows * recipe.epochs)
+    return step * (recipe.pixels / backbone.measured_pixels) ** 2

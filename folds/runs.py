@@ -32,7 +32,8 @@ class RunPlan:
         facts: Competition facts that change numbers.
         data8: The fold table it is trained over.
         weights_sha: Hash of the pre-trained weights, or the empty string.
-        precision: Keras' name of the dtype policy.
+        weights_path: Where they lie on this machine; not part of the key, their content is.
+        precision: Keras' name of the dtype policy that the backbone computes in.
     """
 
     candidate: Candidate
@@ -43,6 +44,7 @@ class RunPlan:
     threads: int
     backend: str
     weights_sha: str = ""
+    weights_path: str = ""
     precision: str = "float32"
 
     def key_parts(self) -> dict[str, Any]:
@@ -59,6 +61,11 @@ class RunPlan:
             "weights": self.weights_sha,
             "precision": self.precision,
         }
+
+    @property
+    def fit_precision(self) -> str:
+        """Return the dtype policy of what is trained: a head on features is always trained in float32."""
+        return "float32" if self.candidate.fit == "probe" else self.precision
 
     @property
     def key(self) -> str:
@@ -104,9 +111,21 @@ def read_run(run: Path) -> dict[str, Any]:
     return facts
 
 
-def recipe_of(run: Path) -> Recipe:
-    """Return the recipe that a run was made with."""
-    return Recipe(**read_run(run)["key_parts"]["recipe"])
+def plan_of(run: Path) -> RunPlan:
+    """Return the plan that a run's `run.json` was written from."""
+    facts = read_run(run)
+    parts = facts["key_parts"]
+    return RunPlan(
+        candidate=Candidate(**facts["candidate"]),
+        recipe=Recipe(**parts["recipe"]),
+        seed=int(parts["seed"]),
+        facts=parts["competition"],
+        data8=parts["data8"],
+        threads=parts["threads"],
+        backend=parts["backend"],
+        weights_sha=parts["weights"],
+        precision=parts["precision"],
+    )
 
 
 def run_folders(competition: str, runs: Path = RUNS) -> list[Path]:

@@ -18,19 +18,18 @@ from comp.images import ImageStore, PixelSpec
 from comp.spec import Candidate, Recipe
 from comp.store import locked, read_json, read_marker, replacing, sweep, write_array, write_json, write_marker
 from folds.assign import HOLDOUT, deal
-from folds.batches import TrainBatches, predict_logits, softmax
+from folds.batches import TrainBatches, predict
 from folds.dataset import Dataset, load_dataset
-from folds.model import class_weights, make_network, make_optimizer
-from folds.runs import fold_dir, read_run
+from folds.features import bank_inputs, banks_of
+from folds.inputs import Inputs, PixelInputs
+from folds.loop import CHECKPOINT, NotFinite, train_network
+from folds.mixing import Mixing
+from folds.model import class_weights, make_network
+from folds.runs import RunPlan, fold_dir, plan_of
 
-CHECKPOINT = "resume.npz"
 ATTEMPTS = "attempts.json"
 OUTPUTS = ["valid.npy", "test.npy", "ids.json", "history.json", "model.weights.h5"]
 OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError", "XlaRuntimeError", "JaxRuntimeError"}
-
-
-class NotFinite(Exception):
-    """The loss is infinite or not a number."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +37,33 @@ class Fold:
     """What the fit of one fold needs, gathered from disk.
 
     Attributes:
+        recipe: The plan's, or what a second try made of it.
         train_rows, valid_rows: Positions in `dataset.train`; disjoint, and no row of the hold-out is in either.
     """
 
     dataset: Dataset
-    candidate: Candidate
+    plan: RunPlan
     recipe: Recipe
-    seed: int
     number: int
     folder: Path
-    store: ImageStore
-    symmetries: frozenset[Any]
+    inputs: Inputs
     train_rows: np.ndarray
     valid_rows: np.ndarray
 
+    @property
+    def candidate(self) -> Candidate:
+        """Return what is trained."""
+        return self.plan.candidate
 
-def fit_fold(report: Report, run: str, fold: int, cache_dir: str) -> dict[str, Any]:
+
+def fit_fold(report: Report, run: str, fold: int, cache_dir: str, weights: str = "") -> dict[str, Any]:
     """Train one fold of a run and predict its valid and test rows; a fold that is finished is not touched.
 
     Args:
         report: Takes `progress` (a share) and `note` (a line).
         run: The run's folder, which holds `run.json`.
         fold: The fold that is scored; it is trained on all others.
+        weights: File of pre-trained weights; its content is checked against the run's key where it is chosen.
 
     Returns:
         The fold's marker.
@@ -73,27 +77,30 @@ def fit_fold(report: Report, run: str, fold: int, cache_dir: str) -> dict[str, A
         return marker
     with locked(folder / ".lock", lambda line: report("note", line)):
         sweep(folder)
-        return read_marker(folder) or _fit(_gather(Path(run), fold, Path(cache_dir)), report)
+        return read_marker(folder) or _fit(_gather(Path(run), fold, Path(cache_dir), weights), report)
 
 
-def _gather(run: Path, number: int, cache_dir: Path) -> Fold:
-    parts = read_run(run)["key_parts"]
-    dataset = load_dataset(run.parent)
-    recipe = Recipe(**parts["recipe"])
-    facts = parts["competition"]
+def _gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
+    plan, dataset = replace(plan_of(run), weights_path=weights), load_dataset(run.parent)
     folds = dataset.train["fold"].to_numpy()
     return Fold(
         dataset=dataset,
-        candidate=Candidate(**read_run(run)["candidate"]),
-        recipe=recipe,
-        seed=int(parts["seed"]),
+        plan=plan,
+        recipe=plan.recipe,
         number=number,
         folder=fold_dir(run, number),
-        store=ImageStore(PixelSpec(recipe.pixels, facts["channels"], facts["resize"]), cache_dir),
-        symmetries=frozenset(facts["symmetries"]),
+        inputs=_open_inputs(plan, cache_dir),
         train_rows=np.flatnonzero((folds != number) & (folds != HOLDOUT)),
         valid_rows=np.flatnonzero(folds == number),
     )
+
+
+def _open_inputs(plan: RunPlan, cache_dir: Path) -> Inputs:
+    if plan.candidate.fit in ("probe", "tail"):
+        return bank_inputs(banks_of(plan), cache_dir)
+    facts = plan.facts
+    store = ImageStore(PixelSpec(plan.recipe.pixels, facts["channels"], facts["resize"]), cache_dir)
+    return PixelInputs(store, policy(plan.recipe.strength, frozenset(facts["symmetries"])))
 
 
 def _fit(fold: Fold, report: Report) -> dict[str, Any]:
@@ -142,18 +149,15 @@ def _last_words(fold: Fold, failure: str) -> str:
 
 def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     began = time.monotonic()
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(_model_seed(fold))
-    dataset, recipe = fold.dataset, fold.recipe
-    network = make_network(fold.candidate, recipe, len(dataset.classes), fold.store.spec.channels)
+    network = _fresh_network(fold)
     history = _train(network, fold, report)
     network.trainable = False
-    logits = {name: predict_logits(network, fold.store, shas) for name, shas in _to_predict(fold).items()}
-    for name, values in logits.items():
-        write_array(fold.folder / f"{name}.npy", softmax(values))
-    test, valid_ids = dataset.test, dataset.train["id"].iloc[fold.valid_rows]
-    readable = test["sha"] != ""
-    ids = {"valid": valid_ids.tolist(), "test": test["id"][readable].tolist(), "classes": dataset.classes}
+    dataset, recipe = fold.dataset, fold.recipe
+    for name, shas in _to_predict(fold).items():
+        probabilities = predict(network, fold.inputs, shas, recipe.tta_views, _predict_size(fold))
+        write_array(fold.folder / f"{name}.npy", probabilities)
+    valid_ids, test_ids = dataset.train["id"].iloc[fold.valid_rows], dataset.readable_test["id"]
+    ids = {"valid": valid_ids.tolist(), "test": test_ids.tolist(), "classes": dataset.classes}
     write_json(fold.folder / "ids.json", ids)
     with replacing(fold.folder / "model.weights.h5") as temporary:
         named = temporary.with_name(".beside.weights.h5")  # Keras insists on the ending; the lock keeps others away
@@ -175,39 +179,42 @@ def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dic
     return marker
 
 
+def _fresh_network(fold: Fold) -> keras.Model:
+    """Return the network as it is before training; what this process did before does not matter."""
+    keras.utils.clear_session(free_memory=False)
+    keras.config.set_dtype_policy(fold.plan.fit_precision)
+    keras.utils.set_random_seed(_model_seed(fold))
+    return make_network(
+        fold.candidate,
+        fold.recipe,
+        len(fold.dataset.classes),
+        fold.plan.facts["channels"],
+        fold.plan.weights_path or None,
+        fold.inputs.shape,
+    )
+
+
+def _predict_size(fold: Fold) -> int:
+    return 256 if fold.candidate.fit == "probe" else 32  # photos at once; fixed, a result may depend on it
+
+
 def _model_seed(fold: Fold) -> int:
     """Return a seed of its own for each (run seed, fold), so that folds start from different weights."""
-    return int(np.random.SeedSequence([fold.seed, fold.number]).generate_state(1)[0])
+    return int(np.random.SeedSequence([fold.plan.seed, fold.number]).generate_state(1)[0])
 
 
 def _to_predict(fold: Fold) -> dict[str, list[str]]:
-    test = fold.dataset.test
     return {
         "valid": fold.dataset.train["sha"].iloc[fold.valid_rows].tolist(),
-        "test": test["sha"][test["sha"] != ""].tolist(),
+        "test": fold.dataset.readable_test["sha"].tolist(),
     }
 
 
 def _train(network: keras.Model, fold: Fold, report: Report) -> dict[str, Any]:
-    """Train the network in place, from its last checkpoint where there is one; return its learning curve."""
-    recipe = fold.recipe
+    """Train the network in place; return its learning curve."""
     fit_rows, inner_rows = _inner_split(fold)
-    n_epochs = recipe.epochs
-    batches = _batches(fold, fit_rows)
-    trainer = keras.Model(network.inputs, network.outputs)  # the network itself stays free of optimizer state
-    trainer.compile(
-        optimizer=make_optimizer(recipe, n_epochs * len(batches)),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        weighted_metrics=[],
-        jit_compile=False,  # XLA on the CPU takes three times as long on depthwise convolutions (tensorflow 2.21)
-    )
-    trainer.optimizer.build(trainer.trainable_variables)
-    loop = _Loop(fold, batches, report, _inner_loss(network, fold, inner_rows))
-    first_epoch = loop.resume(trainer)
-    if first_epoch < n_epochs:
-        trainer.fit(batches, epochs=n_epochs, initial_epoch=first_epoch, verbose=0, shuffle=False, callbacks=[loop])
-    loop.use_best(trainer)
-    return loop.history
+    inner_loss = _inner_loss(network, fold, inner_rows)
+    return train_network(network, fold.recipe, _batches(fold, fit_rows), fold.folder, report, inner_loss)
 
 
 def _batches(fold: Fold, rows: np.ndarray) -> TrainBatches:
@@ -217,13 +224,13 @@ def _batches(fold: Fold, rows: np.ndarray) -> TrainBatches:
     n_classes = len(dataset.classes)
     weights = class_weights(labels, n_classes) if recipe.class_weights else np.ones(n_classes, np.float32)
     return TrainBatches(
-        fold.store,
+        fold.inputs,
         train["sha"].tolist(),
         np.eye(n_classes, dtype=np.float32)[labels],
         weights[labels],
         batch_size=recipe.batch_size,
         seed=_model_seed(fold),
-        policy=policy(recipe.strength, fold.symmetries),
+        mixing=Mixing(recipe.mixup, recipe.cutmix),
     )
 
 
@@ -234,7 +241,7 @@ def _inner_split(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
         return fold.train_rows, fold.train_rows[:0]
     train = fold.dataset.train.iloc[fold.train_rows]
     parts = deal(
-        train["id"].tolist(), train["label"].tolist(), np.arange(len(train)), max(2, round(1 / share)), fold.seed
+        train["id"].tolist(), train["label"].tolist(), np.arange(len(train)), max(2, round(1 / share)), fold.plan.seed
     )
     return fold.train_rows[parts != 0], fold.train_rows[parts == 0]
 
@@ -246,78 +253,7 @@ def _inner_loss(network: keras.Model, fold: Fold, rows: np.ndarray) -> Callable[
     labels = fold.dataset.index_of(fold.dataset.train["label"].iloc[rows])
 
     def loss() -> float:
-        probabilities = softmax(predict_logits(network, fold.store, shas))
+        probabilities = predict(network, fold.inputs, shas, batch_size=_predict_size(fold))
         return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7)).mean())
 
     return loss
-
-
-class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
-    """What happens around the epochs of a fit: order of rows, checkpoint, learning curve, progress, checks."""
-
-    def __init__(
-        self, fold: Fold, batches: TrainBatches, report: Report, inner_loss: Callable[[], float] | None
-    ) -> None:
-        super().__init__()
-        self.fold, self.batches, self.report, self.inner_loss = fold, batches, report, inner_loss
-        self.path = fold.folder / CHECKPOINT
-        self.history: dict[str, list[float]] = {"loss": [], "inner_loss": [], "seconds": []}
-        self.best: list[np.ndarray] = []
-        self._began = self._reported = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._began = time.monotonic()
-        self.batches.start_epoch(epoch)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        now = time.monotonic()
-        if now - self._reported > 1:
-            self._reported = now
-            done = len(self.history["loss"]) + (batch + 1) / len(self.batches)
-            self.report("progress", done / self.fold.recipe.epochs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        loss = float((logs or {})["loss"])
-        if not np.isfinite(loss):
-            raise NotFinite
-        self.history["loss"].append(loss)
-        if self.inner_loss is not None:
-            self._keep_if_best(self.inner_loss())
-        self.history["seconds"].append(round(time.monotonic() - self._began, 3))
-        self.report("progress", (epoch + 1) / self.fold.recipe.epochs)
-        self._save()
-
-    def _keep_if_best(self, loss: float) -> None:
-        if loss < min(self.history["inner_loss"], default=np.inf):
-            self.best = [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
-        self.history["inner_loss"].append(loss)
-
-    def _save(self) -> None:
-        """Write all that the next epoch depends on: weights, optimizer and the random state of every layer."""
-        state = [keras.ops.convert_to_numpy(variable) for variable in _state(self.model)]
-        arrays = {f"state_{i:05d}": array for i, array in enumerate(state)}
-        arrays |= {f"best_{i:05d}": array for i, array in enumerate(self.best)}
-        arrays |= {f"history_{name}": np.array(values) for name, values in self.history.items()}
-        with replacing(self.path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-
-    def resume(self, trainer: keras.Model) -> int:
-        """Put the last checkpoint's state back; return the epoch to go on with, 0 where there is none."""
-        if not self.path.is_file():
-            return 0
-        with np.load(self.path, allow_pickle=False) as arrays:
-            for i, variable in enumerate(_state(trainer)):
-                variable.assign(arrays[f"state_{i:05d}"])
-            self.best = [arrays[name] for name in sorted(arrays.files) if name.startswith("best_")]
-            self.history = {name: arrays[f"history_{name}"].tolist() for name in self.history}
-        return len(self.history["loss"])
-
-    def use_best(self, trainer: keras.Model) -> None:
-        """Put the weights of the best inner epoch back, where there is an inner part."""
-        for variable, value in zip(trainer.variables, self.best, strict=False):
-            variable.assign(value)
-
-
-def _state(trainer: keras.Model) -> list[Any]:
-    """Return every variable that training changes, dropout's random state among them, in a fixed order."""
-    return [*trainer.variables, *trainer.optimizer.variables]

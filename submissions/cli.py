@@ -27,6 +27,12 @@ Jobs = Annotated[int | None, typer.Option(help="Jobs side by side; one a core wh
 Engine = Annotated[str, typer.Option(help="local, inline, or the address of a Dask scheduler (ENGINE).")]
 Group = Annotated[str | None, typer.Option(help="Column whose rows of one value stay in one fold (GROUP).")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on without photos that are named but absent.")]
+Weights = Annotated[str | None, typer.Option(help="Folder of pre-trained weights; none: train from scratch (WEIGHTS).")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never ask a network (OFFLINE=1).")]
+Precision = Annotated[str | None, typer.Option(help="fp32 or bf16, instead of what pays here (PRECISION).")]
+Cut = Annotated[str | None, typer.Option(help="Layer that tails are cut at (CUT).")]
+CacheGb = Annotated[float, typer.Option(help="Bound on stored features in GB; the oldest go first (CACHE_GB).")]
+BankGb = Annotated[float, typer.Option(help="Bound on the features of one tail in GB (BANK_GB).")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -44,6 +50,12 @@ def submit(
     engine: Engine = "local",
     group: Group = None,
     allow_missing: AllowMissing = False,
+    weights: Weights = None,
+    offline: Offline = False,
+    precision: Precision = None,
+    cut: Cut = None,
+    cache_gb: CacheGb = 20.0,
+    bank_gb: BankGb = 8.0,
     out: Out = None,
 ) -> None:
     """Run the whole job: photos in, checked CSV out; its path is the last line."""
@@ -67,6 +79,12 @@ def train(
     engine: Engine = "local",
     group: Group = None,
     allow_missing: AllowMissing = False,
+    weights: Weights = None,
+    offline: Offline = False,
+    precision: Precision = None,
+    cut: Cut = None,
+    cache_gb: CacheGb = 20.0,
+    bank_gb: BankGb = 8.0,
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line

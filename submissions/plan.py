@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from comp.backend import THREADS, backend_name
-from comp.candidates import parse_candidates
 from comp.console import relative, show_facts
-from comp.engine import n_cores
+from comp.engine import Engine, n_cores
 from comp.errors import BadInput
 from comp.images import ABSENT, CACHE, FileIndex, ImageStore, PhotoFacts, PixelSpec
 from comp.registry import load_competition
 from comp.sources import DATA_ROOT, Source, find_source
-from comp.spec import Candidate, Competition, Recipe
+from comp.spec import Competition
 from comp.tables import Tables, read_tables
+from comp.weights import PROJECT_FOLDER
+from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.cv import unfinished_folds
 from folds.dataset import dataset_folder
+from folds.features import wanted_banks
 from folds.prepare import n_unread_photos, needed_specs, number_of_folds, photo_paths, with_group
-from folds.presets import DEFAULT_PRESET, complete, seconds_of_fold
+from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
 from folds.runs import RunPlan, other_datasets, run_dir
+from submissions.choose import Choice, Ways, choose, fetched
 
+PRECISIONS = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 SECONDS_PER_PHOTO = 0.003  # reading and decoding on one core; photos of the web's usual size
 
 
@@ -42,6 +46,12 @@ class Settings:
     group: str | None = None
     allow_missing: bool = False
     out: Path | None = None
+    weights: str | None = None
+    offline: bool = False
+    precision: str | None = None
+    cut: str | None = None
+    cache_gb: float = 20.0
+    bank_gb: float = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +59,8 @@ class Plan:
     """What is going to be done.
 
     Attributes:
-        candidates: Each with variant, fit and pixels filled in, and its recipe.
+        choices: What is trained: each candidate complete, with recipe, weights and precision.
+        notes: What differs from what one might expect, one line each.
         seeds: Seeds of training; the folds stay the same.
         specs: Kinds of pixels that the image cache must hold.
     """
@@ -58,25 +69,39 @@ class Plan:
     competition: Competition
     source: Source
     tables: Tables
-    candidates: list[tuple[Candidate, Recipe]]
+    choices: list[Choice]
+    notes: list[str]
     seeds: list[int]
     n_folds: int
     n_jobs: int
     specs: list[PixelSpec]
 
+    @property
+    def n_rows(self) -> tuple[int, int]:
+        """Return the numbers of train rows and of test rows in the tables."""
+        return len(self.tables.train), 0 if self.tables.test is None else len(self.tables.test)
+
+    @property
+    def repeated_choices(self) -> list[Choice]:
+        """Return the choice behind each run, in the order of `runs`."""
+        return [choice for choice in self.choices for _ in self.seeds]
+
     def runs(self, data8: str) -> list[RunPlan]:
         """Return the runs over the fold table `data8`: each candidate with each seed."""
         return [
             RunPlan(
-                candidate=candidate,
-                recipe=recipe,
+                candidate=choice.candidate,
+                recipe=choice.recipe,
                 seed=seed,
                 facts=self.competition.facts_in_key(),
                 data8=data8,
                 threads=THREADS,
                 backend=backend_name(),
+                weights_sha=choice.weights.sha256 if choice.weights else "",
+                weights_path=str(choice.weights.path.resolve()) if choice.weights else "",
+                precision=choice.precision,
             )
-            for candidate, recipe in self.candidates
+            for choice in self.choices
             for seed in self.seeds
         ]
 
@@ -92,8 +117,8 @@ def make_plan(settings: Settings) -> Plan:
         raise BadInput(f"SEEDS={settings.seeds}: expected a whole number from 1 on")
     if settings.seed < 0:
         raise BadInput(f"SEED={settings.seed}: expected a whole number from 0 on")
-    asked = parse_candidates(" ".join(competition.candidates) if settings.backbones is None else settings.backbones)
-    candidates = list(dict(complete(candidate, settings.preset, competition) for candidate in asked).items())
+    ways = Ways(folder=settings.weights, is_offline=settings.offline, precision=_precision(settings.precision))
+    choices, notes = choose(settings.backbones, competition, settings.preset, ways)
     source = find_source(competition, settings.data, settings.data_root)
     tables = read_tables(competition, source.folder, settings.allow_missing)
     return Plan(
@@ -101,12 +126,51 @@ def make_plan(settings: Settings) -> Plan:
         competition=competition,
         source=source,
         tables=tables,
-        candidates=candidates,
+        choices=choices,
+        notes=notes,
         seeds=list(range(settings.seed, settings.seed + settings.seeds)),
         n_folds=number_of_folds(tables, settings.folds),
         n_jobs=settings.jobs or n_cores(),
-        specs=[PixelSpec(recipe.pixels, competition.channels, competition.resize) for _, recipe in candidates],
+        specs=[PixelSpec(choice.recipe.pixels, competition.channels, competition.resize) for choice in choices],
     )
+
+
+def _precision(asked: str | None) -> str | None:
+    """Return Keras' name of the precision that PRECISION asks for.
+
+    Raises:
+        BadInput: If there is no such precision.
+    """
+    if asked is None or asked in PRECISIONS.values():
+        return asked
+    if asked not in PRECISIONS:
+        raise BadInput(f"PRECISION={asked}: expected one of {', '.join([*PRECISIONS, *PRECISIONS.values()])}")
+    return PRECISIONS[asked]
+
+
+def with_features(plan: Plan, engine: Engine) -> Plan:
+    """Return the plan with the cut of each tail chosen, and what features take on disk.
+
+    Raises:
+        BadInput: If a cut that was named does not exist, or no bank fits into BANK_GB.
+    """
+    return replace(plan, choices=[_with_features(plan, choice, engine) for choice in plan.choices])
+
+
+def _with_features(plan: Plan, choice: Choice, engine: Engine) -> Choice:
+    candidate, recipe, settings = choice.candidate, choice.recipe, plan.settings
+    if candidate.fit not in ("probe", "tail"):
+        return choice
+    shapes = feature_shapes(candidate, recipe.pixels, plan.competition.channels, engine)
+    if candidate.fit == "tail":
+        cut = choose_cut(candidate, recipe, shapes, plan.n_rows, settings.bank_gb, settings.cut)
+        recipe = replace(recipe, cut=cut)
+    return replace(choice, recipe=recipe, feature_bytes=bytes_of(shapes[recipe.cut]))
+
+
+def with_weights(plan: Plan) -> Plan:
+    """Return the plan with every file of weights on disk; what was to be fetched is fetched now."""
+    return replace(plan, choices=fetched(plan.choices, PROJECT_FOLDER))
 
 
 def known_photos(plan: Plan) -> dict[str, PhotoFacts] | None:
@@ -134,7 +198,8 @@ def show_plan(plan: Plan) -> None:
             ("rows", f"{len(tables.train):,} train rows, {n_test}, {tables.train['label'].nunique()} classes"),
             *[("", line) for line in (*tables.notes, *_missing_lines(tables))],
             ("folds", _folds_line(plan)),
-            ("candidates", ", ".join(f"{candidate}" for candidate, _ in plan.candidates) + _seeds_words(plan)),
+            ("candidates", ", ".join(f"{choice.candidate}" for choice in plan.choices) + _seeds_words(plan)),
+            *[("", line) for line in (*plan.notes, *_weights_lines(plan))],
             ("stored", f"{n_photos - n_unread:,} of {n_photos:,} photos decoded; {_stored_runs(plan, photos)}"),
             ("to do", f"{_estimate(plan, photos, n_unread)}, {plan.n_jobs} jobs side by side"),
         ],
@@ -143,6 +208,20 @@ def show_plan(plan: Plan) -> None:
 
 def _missing_lines(tables: Tables) -> Sequence[str]:
     return [f"{len(tables.missing)} photos are absent, as allowed"] if tables.missing else []
+
+
+def _weights_lines(plan: Plan) -> list[str]:
+    """Return a line for each candidate with pre-trained weights: the file, its cut and precision, what is fetched first."""
+    lines = []
+    for choice in plan.choices:
+        cut = f", cut at {choice.recipe.cut}" if choice.recipe.cut else ""
+        if choice.to_fetch:
+            lines.append(
+                f"to download: {choice.to_fetch.file}, {choice.to_fetch.megabytes:.0f} MB, {choice.to_fetch.url}"
+            )
+        elif choice.weights:
+            lines.append(f"{choice.candidate}: weights {relative(choice.weights.path)}{cut}, {choice.precision}")
+    return list(dict.fromkeys(lines))
 
 
 def _folds_line(plan: Plan) -> str:
@@ -169,20 +248,29 @@ def _stored_runs(plan: Plan, photos: dict[str, PhotoFacts] | None) -> str:
 
 
 def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -> str:
-    n_train = len(plan.tables.train) * (plan.n_folds - 1) // plan.n_folds
-    seconds = SECONDS_PER_PHOTO * n_unread / plan.n_jobs
-    n_left = {candidate: plan.n_folds * len(plan.seeds) for candidate, _ in plan.candidates}
-    if photos is not None:
-        folder = dataset_folder(plan.tables, photos, plan.n_folds)
-        n_left = {candidate: 0 for candidate, _ in plan.candidates}
-        for run in plan.runs(folder.name):
-            n_left[run.candidate] += len(unfinished_folds(run_dir(folder, run), plan.n_folds))
-    seconds += (
-        sum(seconds_of_fold(candidate, recipe, n_train) * n_left[candidate] for candidate, recipe in plan.candidates)
-        / plan.n_jobs
-    )
+    seconds = SECONDS_PER_PHOTO * n_unread
     n_bytes = n_unread * sum(spec.bytes_per_photo() for spec in plan.specs)
-    return f"about {in_words(seconds)}, {n_bytes / 1e6:,.0f} MB of disk"
+    folder = None if photos is None else dataset_folder(plan.tables, photos, plan.n_folds)
+    n_train = plan.n_rows[0] * (plan.n_folds - 1) // plan.n_folds
+    counted: set[object] = set()
+    for choice, run in zip(plan.repeated_choices, plan.runs("" if folder is None else folder.name), strict=True):
+        n_left = plan.n_folds if folder is None else len(unfinished_folds(run_dir(folder, run), plan.n_folds))
+        seconds += n_left * seconds_of_fold(run.candidate, run.recipe, n_train)
+        if n_left and choice.feature_bytes and choice.candidate not in counted:
+            counted.add(choice.candidate)
+            n_features = _n_features(plan, run, photos)
+            seconds += n_features * seconds_of_features(run.candidate, run.recipe)
+            n_bytes += n_features * choice.feature_bytes
+    return f"about {in_words(seconds / plan.n_jobs)}, {n_bytes / 1e6:,.0f} MB of disk"
+
+
+def _n_features(plan: Plan, run: RunPlan, photos: dict[str, PhotoFacts] | None) -> int:
+    """Return how many (photo, view) pairs are still to be computed."""
+    if photos is None or not run.weights_sha:
+        return n_views(run.recipe, plan.n_rows)
+    test_paths: Iterable[str] = [] if plan.tables.test is None else plan.tables.test["path"]
+    train, test = ([photos[path].sha for path in paths] for paths in (plan.tables.train["path"], test_paths))
+    return sum(len(bank.missing(CACHE)) for bank in wanted_banks(run, train, test))
 
 
 def in_words(seconds: float) -> str:

@@ -17,14 +17,15 @@ from comp.engine import Engine, open_engine
 from comp.images import CACHE
 from comp.store import read_marker
 from comp.tables import read_csv
-from folds.cv import commit, fold_jobs, library_versions, train_runs
+from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished_folds
 from folds.dataset import Dataset
+from folds.features import fill_banks, trim, wanted_banks
 from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.ensemble import equal_mean
 from submissions.grade import grade_frame
-from submissions.plan import Plan, Settings, make_plan, show_plan
+from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.write import copy_to, make_submission, write_submission
 
 HINTED_PRESETS = {"quick": "standard", "standard": "best"}
@@ -61,19 +62,35 @@ def submit(settings: Settings) -> Path:
 
 def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
     """Do the part of the job up to the out-of-fold tables: `make train`."""
-    plan = make_plan(settings)
-    show_plan(plan)
     engine = open_engine(settings.engine, settings.jobs)
+    plan = with_features(make_plan(settings), engine)
+    show_plan(plan)
+    plan = with_weights(plan)
     dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
     return plan, dataset, _train(plan, dataset, engine)
 
 
 def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predictions]:
     runs = plan.runs(dataset.data8)
+    _extract(runs, dataset, engine, plan.settings.cache_gb)
     jobs = fold_jobs(runs, dataset, CACHE)
     with bar_if(f"training {len(jobs)} folds", sum(job.size for job in jobs)) as listener:
         predictions = train_runs(runs, dataset, engine, listener, CACHE)
     return {run.name: found for run, found in zip(runs, predictions, strict=True)}
+
+
+def _extract(runs: list[RunPlan], dataset: Dataset, engine: Engine, cache_gb: float) -> None:
+    """Compute the features that unfinished runs need, once for all of them; older banks make room, never those of this plan."""
+    wanted = [
+        bank
+        for run in runs
+        if run.candidate.fit in ("probe", "tail") and unfinished_folds(run_dir(dataset.folder, run), dataset.n_folds)
+        for bank in wanted_banks(run, dataset.in_folds["sha"].tolist(), dataset.readable_test["sha"].tolist())
+    ]
+    n_missing = sum(len(bank.missing(CACHE)) for bank in set(wanted))
+    with bar_if("features", n_missing, "views") as listener:
+        fill_banks(wanted, engine, listener, CACHE)
+    trim(cache_gb * 1e9, {bank.spec.key for bank in wanted}, CACHE)
 
 
 def result_lines(

@@ -17,7 +17,8 @@ import pytest
 from comp.errors import BadInput
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
-from folds.model import class_weights, make_network, make_optimizer
+from folds.model import class_weights, make_network
+from folds.optimizer import make_optimizer
 
 PIXELS = 32
 RECIPE = Recipe(pixels=PIXELS, epochs=1, width=8, dropout=0.2)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from comp.competitions.rare_species import COMPETITION as RARE_SPECIES
 from comp.errors import BadInput
+from comp.registry import load_backbone, names
 from comp.spec import Candidate
 from folds.presets import PRESETS, complete, seconds_of_fold
 from tests.made import SQUARES
@@ -31,8 +34,26 @@ def test_size_is_the_one_asked_for_else_no_larger_than_the_photos() -> None:
     assert complete(Candidate("scratch_cnn"), "best", SQUARES)[1].pixels == SQUARES.pixels
 
 
-def test_unknown_preset_and_impossible_fit_are_one_line() -> None:
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", [name for name in names("comp.backbones") if name != "hub"])
+def test_every_backbone_from_scratch_keeps_to_the_budget(name: str, preset: str) -> None:
+    candidate, recipe = complete(Candidate(name), preset, RARE_SPECIES)
+    assert 5 * seconds_of_fold(candidate, recipe, 3570 * 4 // 5) / 2 / 60 <= BUDGET_MINUTES[preset] * 1.2
+
+
+def test_the_recipe_of_a_backbone_stands_under_the_preset() -> None:
+    candidate, recipe = complete(Candidate("vgg16", fit="scratch"), "quick", RARE_SPECIES)
+    assert recipe.learning_rate == load_backbone("vgg16").recipe["scratch"]["learning_rate"]
+    assert recipe.epochs == PRESETS["quick"]["scratch"]["epochs"]
+    assert str(candidate) == "vgg16:tiny:scratch:64px"
+
+
+def test_a_competition_may_shorten_what_is_trained_from_scratch() -> None:
+    half = replace(RARE_SPECIES, epochs_scale=0.5)
+    assert complete(Candidate("scratch_cnn"), "quick", half)[1].epochs == PRESETS["quick"]["scratch"]["epochs"] / 2
+    assert complete(Candidate("mobilenet", fit="probe"), "quick", half)[1].epochs == PRESETS["quick"]["probe"]["epochs"]
+
+
+def test_unknown_preset_is_one_line() -> None:
     with pytest.raises(BadInput, match="quick, standard, best"):
         complete(Candidate("scratch_cnn"), "fast", RARE_SPECIES)
-    with pytest.raises(BadInput, match="no pre-trained weights"):
-        complete(Candidate("scratch_cnn", fit="probe"), "quick", RARE_SPECIES)

@@ -11,14 +11,18 @@ import keras
 import numpy as np
 import pytest
 
+import folds.loop
 import folds.train
+from comp.augment import policy
 from comp.errors import Refused, TrainingFailed
 from comp.images import CACHE, ImageStore, PixelSpec
 from comp.spec import Recipe
 from comp.store import read_marker
-from folds.batches import TrainBatches, predict_logits, softmax
+from folds.batches import TrainBatches, predict
 from folds.cv import write_run
 from folds.dataset import Dataset
+from folds.inputs import PixelInputs
+from folds.mixing import Mixing
 from folds.runs import RunPlan, fold_dir, run_dir
 from folds.train import fit_fold
 from tests.made import run_plan, squares_dataset
@@ -48,7 +52,7 @@ def test_a_resumed_fit_equals_an_undisturbed_one_to_the_last_bit(
     whole = fit(dataset, run_plan(dataset, RECIPE))
     expected = {name: (whole / name).read_bytes() for name in ("valid.npy", "test.npy")}
     whole.rename(whole.with_name("undisturbed"))
-    real = folds.train._Loop.on_epoch_end
+    real = folds.loop._Loop.on_epoch_end
 
     def kill_after_two(self: Any, epoch: int, logs: Any = None) -> None:
         real(self, epoch, logs)
@@ -56,7 +60,7 @@ def test_a_resumed_fit_equals_an_undisturbed_one_to_the_last_bit(
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(folds.train._Loop, "on_epoch_end", kill_after_two)
+        patch.setattr(folds.loop._Loop, "on_epoch_end", kill_after_two)
         with pytest.raises(Killed):
             fit(dataset, run_plan(dataset, RECIPE))
     assert (whole / "resume.npz").is_file() and read_marker(whole) is None
@@ -82,7 +86,8 @@ def test_it_learns_and_its_weights_predict_what_it_wrote(dataset: Dataset) -> No
     model = folds.train.make_network(run_plan(dataset, recipe).candidate, recipe, 3, 3)
     model.load_weights(folder / "model.weights.h5")
     shas = dataset.train["sha"][dataset.train["fold"] == 1].tolist()
-    assert np.allclose(softmax(predict_logits(model, ImageStore(PixelSpec(16)), shas)), valid, atol=1e-6)
+    inputs = PixelInputs(ImageStore(PixelSpec(16)), policy(0, frozenset()))
+    assert np.allclose(predict(model, inputs, shas), valid, atol=1e-6)
 
 
 def test_no_row_of_the_fold_is_ever_in_a_batch(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,14 +114,14 @@ def test_a_loss_that_is_not_finite_is_tried_once_more_with_half_the_rate(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[float] = []
-    real = folds.train.make_optimizer
+    real = folds.loop.make_optimizer
 
-    def note(recipe: Recipe, n_batches: int) -> Any:
+    def note(recipe: Recipe, *rest: Any) -> Any:
         rates.append(recipe.learning_rate)
         broken = replace(recipe, learning_rate=float("nan")) if len(rates) == 1 else recipe
-        return real(replace(broken, warmup=0.0), n_batches)
+        return real(replace(broken, warmup=0.0), *rest)
 
-    monkeypatch.setattr(folds.train, "make_optimizer", note)
+    monkeypatch.setattr(folds.loop, "make_optimizer", note)
     notes: list[Any] = []
     folder = fit(dataset, run_plan(dataset, RECIPE), notes=notes)
     marker = read_marker(folder)
@@ -174,14 +179,13 @@ def test_an_edited_fold_table_stops_training(dataset: Dataset) -> None:
 
 
 def test_batches_depend_on_seed_epoch_and_row_only(dataset: Dataset) -> None:
-    from comp.augment import policy
-
     shas = dataset.train["sha"].tolist()
     targets, weights = np.eye(len(shas), dtype=np.float32), np.ones(len(shas), np.float32)
 
     def batches() -> TrainBatches:
         move = policy(0.7, frozenset({"flip", "rotate"}))
-        return TrainBatches(ImageStore(PixelSpec(16)), shas, targets, weights, batch_size=10, seed=3, policy=move)
+        inputs = PixelInputs(ImageStore(PixelSpec(16)), move)
+        return TrainBatches(inputs, shas, targets, weights, batch_size=10, seed=3, mixing=Mixing(0.2, 0.5))
 
     one, other = batches(), batches()
     one.start_epoch(5)
@@ -191,5 +195,6 @@ def test_batches_depend_on_seed_epoch_and_row_only(dataset: Dataset) -> None:
     assert len(one) == 3
     for ours, theirs in zip(one[2], other[2], strict=True):
         assert (ours == theirs).all()
+    one.mixing = Mixing()
     rows = np.concatenate([one[i][1].argmax(axis=1) for i in range(3)])
     assert len(set(rows.tolist())) == 30

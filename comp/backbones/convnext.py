@@ -75,6 +75,7 @@ BACKBONE = Backbone(
     build=build,
     variants=("tiny", *SIZES),
     default_variant="T",
+    scratch_variant="tiny",
     weights={
         "T": _weights("tiny", 111.7, "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1"),
         "S": _weights("small", 198.6, "6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab"),

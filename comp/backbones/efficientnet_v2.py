@@ -57,6 +57,7 @@ BACKBONE = Backbone(
     build=build,
     variants=("tiny", "B0", "B1", "B2", "B3", "S", "M", "L"),
     default_variant="B0",
+    scratch_variant="tiny",
     weights={
         "B0": _weights("b0", 24.3, "893217f2bb855e2983157299931e43ff"),
         "B1": _weights("b1", 28.5, "0e80663031ca32d657f9caa404b6ec37"),

@@ -59,6 +59,7 @@ BACKBONE = Backbone(
     build=build,
     variants=("tiny", "V3-small", "V2", "V3-large"),
     default_variant="V2",
+    scratch_variant="tiny",
     weights={
         "V2": _weights(
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",

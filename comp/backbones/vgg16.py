@@ -57,6 +57,8 @@ BACKBONE = Backbone(
     build=build,
     variants=("tiny", "16"),
     default_variant="16",
+    scratch_variant="tiny",
+    recipe={"scratch": {"learning_rate": 0.003}},
     weights={
         "16": Weights(
             file="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",

@@ -17,5 +17,6 @@ COMPETITION = Competition(
     condition_column="phylum",
     metric="macro_f1",
     submission="label",
+    candidates=("mobilenet", "efficientnet_v2", "resnet"),
     folders=("rare_species", "rare-species", "animal-families"),
 )

@@ -17,7 +17,9 @@ COMPETITION = Competition(
     condition_column="phylum",
     metric="macro_f1",
     submission="label",
-    pixels=64,
+    pixels=40,
+    epochs_scale=0.4,
+    candidates=("scratch_cnn:tiny", "vgg16:tiny", "resnet:tiny", "bit:tiny", "mlp_mixer:tiny"),
     sample="specimens",
     folders=("specimens",),
 )
