@@ -50,7 +50,8 @@ perf: .venv  ## measure speed and memory, as ratios
 test: .venv  ## run the tests
 	$(call run,$(PY) -m pytest)
 
-test-all: .venv  ## run the tests, the slow ones too
+test-all: .venv  ## run the tests, the slow ones too, and those of the JAX backend
+	@$(call pip_install,$(PY)) -r requirements-jax.txt
 	$(call run,$(PY) -m pytest -m '')
 
 lint: .venv  ## check style, format and types
@@ -125,8 +126,11 @@ for word do \
   esac; \
   line="$$line $$word"; \
 done; \
-printf '%s\n' "$${line# }"; exec "$$@"
+printf '%s\n' "$${line# }"; FOLDBOARD_COMMAND=$(call quoted,$(typed)) exec "$$@"
 endef
+
+# What was typed, for manifests: the targets and the variables given.
+typed = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
 
 define empty_cache
 @if [ -d cache ]; then du -sh cache && rm -rf cache; else echo "cache/ is empty"; fi

@@ -179,9 +179,9 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: float = 0.1
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.05
     strength: float = 0.5
-    dropout: float = 0.3
+    dropout: float = 0.1
     class_weights: bool = False
     inner_valid: float = 0.0
     activation: Literal["leaky_relu", "relu"] = "leaky_relu"

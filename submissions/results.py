@@ -8,6 +8,7 @@ from typing import Any
 
 from comp.errors import BadInput
 from comp.store import read_json, write_text
+from submissions.commands import portable
 
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 COLUMNS = [
@@ -55,7 +56,7 @@ def _row(manifest: dict[str, Any]) -> list[str]:
         f"**{cv['score']:.3f}** ({cv['low']:.3f} to {cv['high']:.3f})",
         f"{test[metric]:.3f}" if test else "not known here",
         f"{manifest['command_seconds'] / 60:.1f} min, {manifest['jobs']} jobs",
-        f"`{manifest['command']}`",
+        f"`{portable(manifest['command'])}`",
     ]
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from comp.console import relative, say, show_table
+from comp.console import say, show_table
 from comp.engine import Engine, open_engine
 from comp.images import CACHE
 from comp.store import read_marker
@@ -23,12 +20,11 @@ from folds.features import fill_banks, trim, wanted_banks
 from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
+from submissions.commands import command_line, show_next
 from submissions.ensemble import equal_mean
 from submissions.grade import grade_frame
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.write import copy_to, make_submission, write_submission
-
-HINTED_PRESETS = {"quick": "standard", "standard": "best"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def submit(settings: Settings) -> Path:
     test = _test_scores(plan, dataset, frame, lines[-1])
     facts = {"test": test, "command_seconds": round(time.monotonic() - began, 1)}
     path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
-    _show_next(plan)
+    show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
 
 
@@ -185,12 +181,6 @@ def _cv(found: Score) -> dict[str, float]:
     return {"score": round(found.value, 6), "low": round(found.low, 6), "high": round(found.high, 6)}
 
 
-def command_line() -> str:
-    """Return the command that the person typed, as `make` handed it down, else as Python got it."""
-    module = Path(sys.argv[0]).parent.name
-    return os.environ.get("FOLDBOARD_COMMAND") or shlex.join(["python", "-m", module, *sys.argv[1:]])
-
-
 def _test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Line) -> dict[str, float] | None:
     """Grade and show the CSV where answers are known: those of an embedded sample, or of the hold-out; else return None."""
     competition = plan.competition
@@ -205,20 +195,3 @@ def _test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Li
     name, cv = competition.metric, ensemble.scores[competition.metric]
     say(f"test {name} {scores[name]:.4f} on {scores['n']} rows ({what}); CV interval {cv.low:.4f} to {cv.high:.4f}")
     return scores
-
-
-def _show_next(plan: Plan) -> None:
-    settings = plan.settings
-    say()
-    say("what to try next:")
-    better = HINTED_PRESETS.get(settings.preset)
-    base = "make submit" + ("" if settings.competition == "specimens" else f" COMP={shlex.quote(settings.competition)}")
-    if settings.data:
-        base += f" DATA={shlex.quote(relative(settings.data))}"
-    if better:
-        say(f"  {base} PRESET={better}    longer training")
-    if len(plan.seeds) == 1:
-        say(f"  {base} SEEDS=3    how much of a difference is luck")
-    if settings.competition == "specimens":
-        say("  make submit COMP=rare_species DATA=folder    the same on real photos")
-    say()

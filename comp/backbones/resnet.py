@@ -23,7 +23,7 @@ def build(pixels: int, variant: str = "50", weights: Path | str | None = None, *
 
     Args:
         pixels: Side of the square input, 32 or more.
-        variant: `50`, `101` or `152`, all of version 2; or `tiny`: two narrow stages of two blocks.
+        variant: `50`, `101` or `152`, all of version 2; or `tiny`: three narrow stages of two blocks.
         weights: The published file, or None for random ones.
         channels: 1 or 3; grey is repeated.
 
@@ -45,7 +45,8 @@ def _tiny(**options: Any) -> keras.Model:
 
     def stages(x: Any) -> Any:
         x = resnet.stack_residual_blocks_v2(x, 16, 2, name="conv2")
-        return resnet.stack_residual_blocks_v2(x, 32, 2, stride1=1, name="conv3")
+        x = resnet.stack_residual_blocks_v2(x, 32, 2, name="conv3")
+        return resnet.stack_residual_blocks_v2(x, 64, 2, stride1=1, name="conv4")
 
     return resnet.ResNet(stages, preact=True, use_bias=True, name="resnetv2_tiny", **options)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
 # Channels of the stem and of each stage, as multiples of the recipe's width.
-STAGES = {"tiny": (0.5, 0.5, 1, 2), "small": (0.75, 1, 2, 4), "base": (1, 1, 2, 4, 8)}
+STAGES = {"tiny": (0.5, 0.5, 1, 2, 4), "small": (0.75, 1, 2, 4), "base": (1, 1, 2, 4, 8)}
 
 
 def build(

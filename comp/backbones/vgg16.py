@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 # Blocks of `tiny`: (convolutions, filters), between which the side is halved as in the paper's columns.
-TINY = ((1, 16), (1, 32), (2, 64), (2, 64))
+TINY = ((1, 16), (1, 32), (2, 64), (2, 128))
 
 
 def build(pixels: int, variant: str = "16", weights: Path | str | None = None, *, channels: int = 3) -> keras.Model:

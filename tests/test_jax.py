@@ -1,0 +1,43 @@
+"""The contract of the backbones on Keras' JAX backend: the same tests, in a process of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+CONTRACT = "finite or half or come_back or overfitted or a_cut_changes_nothing or frozen_means"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (requirements-jax.txt)"),
+]
+
+
+def test_the_backbones_keep_their_contract_on_jax() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_backbones.py",
+            "-k",
+            CONTRACT,
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
