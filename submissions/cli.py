@@ -33,6 +33,8 @@ Precision = Annotated[str | None, typer.Option(help="fp32 or bf16, instead of wh
 Cut = Annotated[str | None, typer.Option(help="Layer that tails are cut at (CUT).")]
 CacheGb = Annotated[float, typer.Option(help="Bound on stored features in GB; the oldest go first (CACHE_GB).")]
 BankGb = Annotated[float, typer.Option(help="Bound on the features of one tail in GB (BANK_GB).")]
+Phylum = Annotated[str, typer.Option(help="The condition column: auto, no, decode, input or split (PHYLUM).")]
+Bags = Annotated[int, typer.Option(help="Try greedy selection in this many bags too; 0: without (BAGS).")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -56,6 +58,8 @@ def submit(
     cut: Cut = None,
     cache_gb: CacheGb = 20.0,
     bank_gb: BankGb = 8.0,
+    phylum: Phylum = "auto",
+    bags: Bags = 0,
     out: Out = None,
 ) -> None:
     """Run the whole job: photos in, checked CSV out; its path is the last line."""
@@ -85,14 +89,18 @@ def train(
     cut: Cut = None,
     cache_gb: CacheGb = 20.0,
     bank_gb: BankGb = 8.0,
+    phylum: Phylum = "auto",
+    bags: Bags = 0,
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
-    from submissions.ensemble import equal_mean
+    from submissions.combine import combine, show_combined
     from submissions.submit import result_lines, show_results, train_all
 
     plan, dataset, predictions = train_all(_settings(locals()))
-    show_results(plan, result_lines(plan, dataset, predictions, equal_mean(predictions)))
+    combined = combine(plan.competition, dataset, predictions, phylum, bags)
+    show_results(plan, result_lines(plan, dataset, predictions, combined))
+    show_combined(combined, dataset.n_folds)
     last_line(dataset.folder)
 
 

@@ -23,10 +23,10 @@ from folds.features import fill_banks, trim, wanted_banks
 from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
-from submissions.ensemble import equal_mean
+from submissions.combine import Combined, combine, show_combined
 from submissions.grade import grade_frame
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
-from submissions.write import copy_to, make_submission, write_submission
+from submissions.write import copy_to, facts_of_format, make_submission, write_submission
 
 HINTED_PRESETS = {"quick": "standard", "standard": "best"}
 
@@ -49,12 +49,18 @@ def submit(settings: Settings) -> Path:
     """
     began = time.monotonic()
     plan, dataset, predictions = train_all(settings)
-    ensemble = equal_mean(predictions)
-    lines = result_lines(plan, dataset, predictions, ensemble)
+    combined = combine(plan.competition, dataset, predictions, settings.phylum, settings.bags)
+    lines = result_lines(plan, dataset, predictions, combined)
     show_results(plan, lines)
-    frame = make_submission(plan.tables, dataset, ensemble)
+    show_combined(combined, dataset.n_folds)
+    frame = make_submission(plan.tables, dataset, combined.predictions)
     test = _test_scores(plan, dataset, frame, lines[-1])
-    facts = {"test": test, "command_seconds": round(time.monotonic() - began, 1)}
+    facts = {
+        "ensemble": combined.facts(),
+        "format": facts_of_format(plan.competition),
+        "test": test,
+        "command_seconds": round(time.monotonic() - began, 1),
+    }
     path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
     _show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
@@ -93,9 +99,7 @@ def _extract(runs: list[RunPlan], dataset: Dataset, engine: Engine, cache_gb: fl
     trim(cache_gb * 1e9, {bank.spec.key for bank in wanted}, CACHE)
 
 
-def result_lines(
-    plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], ensemble: Predictions
-) -> list[Line]:
+def result_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], combined: Combined) -> list[Line]:
     """Return a line for each run, in the order of the plan, and the ensemble's as the last."""
     metrics = (plan.competition.metric, *plan.competition.also)
     lines = [
@@ -107,8 +111,8 @@ def result_lines(
         )
         for run in plan.runs(dataset.data8)
     ]
-    together = {name: score(dataset, ensemble.oof, name) for name in metrics}
-    return [*lines, Line("ensemble (equal mean)", together, sum(line.seconds for line in lines))]
+    together = {name: score(dataset, combined.predictions.oof, name) for name in metrics}
+    return [*lines, Line(f"ensemble ({combined.name})", together, sum(line.seconds for line in lines))]
 
 
 def run_seconds(dataset: Dataset, run: RunPlan) -> float:
@@ -166,7 +170,6 @@ def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]
         "metric": main,
         "cv": _cv(lines[-1].scores[main]),
         "also": {name: _cv(found) for name, found in lines[-1].scores.items() if name != main},
-        "ensemble": {"method": "equal mean", "weights": [1 / len(runs)] * len(runs)},
         "runs": runs,
         "data8": dataset.data8,
         "n_train": len(dataset.in_folds),

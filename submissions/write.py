@@ -65,6 +65,12 @@ def _as_text(numbers: np.ndarray) -> list[str]:
     return [f"{number:.{DIGITS}f}" for number in np.clip(numbers, 0.0, 1.0)]
 
 
+def facts_of_format(competition: Competition) -> dict[str, Any]:
+    """Return how answers are written down, as the manifest records it: enough to write the CSV again without the competition."""
+    names = ("id_column", "target_column", "condition_column", "submission", "positive")
+    return {name: getattr(competition, name) for name in names}
+
+
 def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) -> pd.DataFrame:
     """Return the CSV's content as text, checked.
 
