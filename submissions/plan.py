@@ -55,6 +55,7 @@ class Settings:
     bank_gb: float = 8.0
     phylum: str = "auto"
     bags: int = 0
+    with_runs: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from comp.store import write_json, write_marker
+from folds.cv import write_run
+from folds.dataset import Dataset
+from folds.oof import assemble
+from folds.runs import fold_dir, run_dir
 from submissions.matched import Matched
+from tests.made import run_plan
 
 PHYLA = ("arthropoda", "chordata")
 
@@ -50,3 +57,28 @@ def spoil_fold(matched: Matched, k: int, seed: int = 99) -> Matched:
     for table in tables:
         table[rows] = random.dirichlet(np.ones(matched.n_classes), rows.sum())
     return replace(matched, oof=tables, truth=truth, condition=condition)
+
+
+def finished_run(dataset: Dataset, seed: int = 0, skill: float = 1.0, backbone: str = "scratch_cnn") -> Path:
+    """Write a finished run of a made fold table without training, and return its folder."""
+    plan = run_plan(dataset, seed=seed, backbone=backbone)
+    write_run(dataset.folder, plan)
+    run = run_dir(dataset.folder, plan)
+    random = np.random.default_rng([seed, len(backbone), int(100 * abs(skill))])
+    n_classes, n_test = len(dataset.classes), len(dataset.readable_test)
+    for k in range(dataset.n_folds):
+        rows = (dataset.in_folds["fold"] == k).to_numpy()
+        folder = fold_dir(run, k)
+        folder.mkdir(parents=True)
+        np.save(folder / "valid.npy", told(dataset.truth[rows], skill, n_classes, random))
+        np.save(folder / "test.npy", told(np.arange(n_test) % n_classes, skill, n_classes, random))
+        ids = {"valid": dataset.in_folds["id"][rows].tolist(), "test": dataset.readable_test["id"].tolist()}
+        write_json(folder / "ids.json", {**ids, "classes": dataset.classes})
+        facts = {
+            "trained_on_folds": [other for other in range(dataset.n_folds) if other != k],
+            "folds_sha256": dataset.facts["fingerprints"]["folds.csv"],
+            "seconds": 2.0,
+        }
+        write_marker(folder, ["valid.npy", "test.npy", "ids.json"], facts)
+    assemble(run, dataset)
+    return run
