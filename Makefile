@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES FILE ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE PHYLUM BAGS WITH OUT YES FILE ARGS
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -97,6 +97,9 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: CUT=layer          where tails are cut
 #: CACHE_GB=20        bound on stored features; those used longest ago go first
 #: BANK_GB=8          bound on the features of one tail
+#: PHYLUM=auto        the condition column: auto, no, decode, input or split
+#: BAGS=20            greedy selection in so many bags besides
+#: WITH="a b"         predictions of other tools, admitted by add-run, in the ensemble too
 #: OUT=file           where the result is written
 #: FILE=file.csv      the CSV that results is about
 #: YES=1              clean-runs does not ask
@@ -115,7 +118,8 @@ fold_options = $(call option,FOLDS,folds) $(call option,GROUP,group)
 training_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
   $(call option,SEED,seed) $(call option,SEEDS,seeds) $(call option,JOBS,jobs) $(call option,ENGINE,engine) \
   $(call option,WEIGHTS,weights) $(call flag,OFFLINE,offline) $(call option,PRECISION,precision) $(call option,CUT,cut) \
-  $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb)
+  $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb) $(call option,PHYLUM,phylum) $(call option,BAGS,bags) \
+  $(call option,WITH,with)
 
 # Print a command as it can be pasted into a shell, then become it: signals and the last line are the command's own.
 define run

@@ -1,4 +1,4 @@
-"""The leaderboard's metrics: true classes and probabilities in, one number and its bootstrap interval out.
+"""The leaderboard's metrics: true classes and probabilities in, one number out.
 
 A metric is `prepare(truth, probabilities) -> score(weights)`: what does not depend on the rows' weights (the labels,
 the losses, the sorted order) is computed once, so that each resample of the bootstrap, which is nothing but other
@@ -38,11 +38,22 @@ class Metric:
         direction: Which way is better.
         prepare: From truth (N,) and probabilities (N, C), both unchecked, to the score under weights (N,). It is for
             whoever scores the same rows under many weights; all others call `function`, which checks.
+        of_labels: The same from truth (N,), labels (N,) and the number of classes, where the metric sees labels only:
+            for whoever has the labels already; else None.
     """
 
     name: str
     direction: Literal["higher", "lower"]
     prepare: Callable[[Truth, Floats], Score]
+    of_labels: Callable[[Truth, Truth, int], Score] | None = None
+
+    def is_better(self, one: float, other: float) -> bool:
+        """Return whether the first score is the better one; equal scores are not."""
+        return one > other if self.direction == "higher" else one < other
+
+    def gain(self, new: float, old: float) -> float:
+        """Return by how much a score is better than another, positive whichever way is better."""
+        return new - old if self.direction == "higher" else old - new
 
     def function(self, truth: Truth, probabilities: Floats, sample_weight: npt.NDArray[Any] | None = None) -> float:
         """Return the score of probabilities against the truth.
@@ -56,7 +67,7 @@ class Metric:
             BadInput: If shapes or class indices do not fit, or no row counts.
             Refused: If a row is no probabilities (see `check_probabilities`), or the metric is undefined on these rows.
         """
-        truth = _checked(self.name, truth, probabilities)
+        truth = checked(self.name, truth, probabilities)
         weights = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         if weights.shape != truth.shape or not (np.isfinite(weights) & (weights >= 0)).all() or weights.sum() == 0:
             raise BadInput(
@@ -75,39 +86,6 @@ def metric(name: str) -> Metric:
     if name not in METRICS:
         raise BadInput(f"metric {name!r} is unknown: expected one of {', '.join(METRICS)}")
     return METRICS[name]
-
-
-def interval(
-    metric: Metric,
-    truth: Truth,
-    probabilities: Floats,
-    n_resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the low and high end of the metric's bootstrap percentile interval.
-
-    Rows are drawn with replacement within each class, so every resample has the class sizes of the table and no class
-    vanishes. Memory does not grow with `n_resamples`; the same arguments give the same interval.
-
-    Args:
-        truth: (N,) true class indices.
-        probabilities: (N, C).
-        level: Share of the resamples' scores that lies between the two ends.
-
-    Raises:
-        BadInput, Refused: As `Metric.function`; BadInput too if there are no resamples or `level` lies outside 0..1.
-
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
-    """
-    if n_resamples < 1 or not 0 < level < 1:
-        raise BadInput(f"interval: expected n_resamples >= 1 and 0 < level < 1, got {n_resamples} and {level}")
-    truth = _checked(metric.name, truth, probabilities)
-    score = metric.prepare(truth, probabilities)
-    draw = _within_class(truth, np.random.default_rng(seed))
-    scores = np.fromiter((score(draw()) for _ in range(n_resamples)), np.float64, n_resamples)
-    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def check_probabilities(probabilities: Floats, what: str) -> None:
@@ -135,7 +113,7 @@ def check_probabilities(probabilities: Floats, what: str) -> None:
         )
 
 
-def _checked(name: str, truth: Truth, probabilities: Floats) -> Truth:
+def checked(name: str, truth: Truth, probabilities: Floats) -> Truth:
     """Return the truth as the integers that NumPy indexes with, or refuse it or the probabilities."""
     check_probabilities(probabilities, f"{name}'s probabilities")
     n_rows, n_classes = probabilities.shape
@@ -150,19 +128,6 @@ def _checked(name: str, truth: Truth, probabilities: Floats) -> Truth:
             "leave unlabelled rows out"
         )
     return truth.astype(np.intp, copy=False)
-
-
-def _within_class(truth: Truth, generator: np.random.Generator) -> Callable[[], Floats]:
-    """Return a function that draws one resample: (N,) how often each row came; each class keeps its size."""
-    order = np.argsort(truth, kind="stable")
-    sizes = np.bincount(truth)
-    starts = np.cumsum(sizes) - sizes
-    low, high = np.repeat(starts, sizes), np.repeat(starts + sizes, sizes)
-
-    def draw() -> Floats:
-        return np.bincount(order[generator.integers(low, high)], minlength=len(truth)).astype(np.float64)
-
-    return draw
 
 
 @dataclass(frozen=True)
@@ -182,12 +147,19 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
 
 
-def _label_metric(of_tally: Callable[[_Tally], float]) -> Callable[[Truth, Floats], Score]:
-    """Return the `prepare` of a metric that sees labels only: the largest probability's class, the first of equals."""
+def _label_metric(name: str, of_labels: Callable[[Truth, Truth, int], Score]) -> Metric:
+    """Return a metric that sees labels only: the largest probability's class, the first of equals."""
 
     def prepare(truth: Truth, probabilities: Floats) -> Score:
-        n_classes = probabilities.shape[1]
-        labels = probabilities.argmax(axis=1)
+        return of_labels(truth, probabilities.argmax(axis=1), probabilities.shape[1])
+
+    return Metric(name, "higher", prepare, of_labels)
+
+
+def _tallied(of_tally: Callable[[_Tally], float]) -> Callable[[Truth, Truth, int], Score]:
+    """Return the `of_labels` of a metric that needs no more of the confusion matrix than its diagonal and margins."""
+
+    def of_labels(truth: Truth, labels: Truth, n_classes: int) -> Score:
         is_hit = labels == truth
 
         def score(weights: Floats) -> float:
@@ -198,7 +170,27 @@ def _label_metric(of_tally: Callable[[_Tally], float]) -> Callable[[Truth, Float
 
         return score
 
-    return prepare
+    return of_labels
+
+
+def _kappa(truth: Truth, labels: Truth, n_classes: int) -> Score:
+    """Return Cohen's kappa with quadratic weights: 1 minus the mean squared distance over that of a chance labelling.
+
+    Classes count as equally spaced grades in the order of their names; where truth and labels are one and the same grade
+    throughout, there is no disagreement to be expected, and the score is 1.
+
+    Source: Cohen, "Weighted kappa" (1968).
+    """
+    squares = (truth - labels).astype(np.float64) ** 2
+
+    def score(weights: Floats) -> float:
+        total = weights.sum()
+        mean_truth, mean_labels = (weights * truth).sum() / total, (weights * labels).sum() / total
+        spread = (weights * (truth - mean_truth) ** 2).sum() + (weights * (labels - mean_labels) ** 2).sum()
+        expected = spread / total + (mean_truth - mean_labels) ** 2
+        return float(1 - (weights * squares).sum() / total / expected) if expected > 0 else 1.0
+
+    return score
 
 
 def _accuracy(tally: _Tally) -> float:
@@ -294,10 +286,11 @@ def _area(is_positive: npt.NDArray[np.bool_], scores: Floats) -> Score:
 METRICS: dict[str, Metric] = {
     each.name: each
     for each in (
-        Metric("accuracy", "higher", _label_metric(_accuracy)),
-        Metric("macro_f1", "higher", _label_metric(_macro_f1)),
-        Metric("weighted_f1", "higher", _label_metric(_weighted_f1)),
-        Metric("balanced_accuracy", "higher", _label_metric(_balanced_accuracy)),
+        _label_metric("accuracy", _tallied(_accuracy)),
+        _label_metric("macro_f1", _tallied(_macro_f1)),
+        _label_metric("weighted_f1", _tallied(_weighted_f1)),
+        _label_metric("balanced_accuracy", _tallied(_balanced_accuracy)),
+        _label_metric("qwk", _kappa),
         Metric("log_loss", "lower", _row_metric(_losses)),
         Metric("auc", "higher", _prepare_auc),
         Metric("top5", "higher", _row_metric(_top(5))),

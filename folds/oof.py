@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from comp.bootstrap import interval
 from comp.errors import Refused
-from comp.metrics import check_probabilities, interval, metric
+from comp.metrics import check_probabilities, metric
 from comp.store import MARKER, read_json, read_marker, write_array, write_json, write_marker
 from folds.dataset import Dataset
 from folds.runs import fold_dir

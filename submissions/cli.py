@@ -33,6 +33,10 @@ Precision = Annotated[str | None, typer.Option(help="fp32 or bf16, instead of wh
 Cut = Annotated[str | None, typer.Option(help="Layer that tails are cut at (CUT).")]
 CacheGb = Annotated[float, typer.Option(help="Bound on stored features in GB; the oldest go first (CACHE_GB).")]
 BankGb = Annotated[float, typer.Option(help="Bound on the features of one tail in GB (BANK_GB).")]
+Phylum = Annotated[str, typer.Option(help="The condition column: auto, no, decode, input or split (PHYLUM).")]
+Bags = Annotated[int, typer.Option(help="Try greedy selection in this many bags too; 0: without (BAGS).")]
+With = Annotated[str | None, typer.Option("--with", help='Admitted outside predictions "name ..." (WITH).')]
+Data8 = Annotated[str | None, typer.Option(help="Which fold table, where a competition has several here.")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -56,6 +60,9 @@ def submit(
     cut: Cut = None,
     cache_gb: CacheGb = 20.0,
     bank_gb: BankGb = 8.0,
+    phylum: Phylum = "auto",
+    bags: Bags = 0,
+    with_runs: With = None,
     out: Out = None,
 ) -> None:
     """Run the whole job: photos in, checked CSV out; its path is the last line."""
@@ -85,14 +92,19 @@ def train(
     cut: Cut = None,
     cache_gb: CacheGb = 20.0,
     bank_gb: BankGb = 8.0,
+    phylum: Phylum = "auto",
+    bags: Bags = 0,
+    with_runs: With = None,
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
-    from submissions.ensemble import equal_mean
+    from submissions.combine import combine, show_combined
     from submissions.submit import result_lines, show_results, train_all
 
     plan, dataset, predictions = train_all(_settings(locals()))
-    show_results(plan, result_lines(plan, dataset, predictions, equal_mean(predictions)))
+    combined = combine(plan.competition, dataset, predictions, phylum, bags)
+    show_results(plan, result_lines(plan, dataset, predictions, combined))
+    show_combined(combined, dataset.n_folds)
     last_line(dataset.folder)
 
 
@@ -105,6 +117,59 @@ def grade(file: Path, answers: Path, competition: Competition = "specimens") -> 
     from submissions.grade import grade_line
 
     say(grade_line(run_grade(file, answers, load_competition(competition))))
+
+
+@app.command("add-run")
+def add_run(
+    name: Annotated[str, typer.Argument(help="What the predictions are called from now on.")],
+    oof: Annotated[Path, typer.Option(help="CSV of the train rows: id, one column a class, perhaps `fold`.")],
+    test: Annotated[Path, typer.Option(help="CSV of the test rows: id, one column a class.")],
+    competition: Competition = "specimens",
+    data8: Data8 = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Admit it although one fold looks trained on.")] = False,
+) -> None:
+    """Admit predictions of another tool beside our runs, after the same checks; take them with `submit --with NAME`."""
+    from comp.console import last_line, say
+    from comp.registry import load_competition
+    from submissions.outside import add_run as run_add_run
+    from submissions.stored import find_dataset
+
+    record = load_competition(competition)
+    found = run_add_run(name, oof, test, find_dataset(record.name, data8), record.id_column, trust)
+    say(f"{found.n_rows} train rows and {found.n_test} test rows admitted, folds {found.folds}")
+    say(f"take them into the ensemble: make submit WITH={name}")
+    last_line(found.folder)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A run, or a candidate: then all its seeds.")],
+    b: Annotated[str, typer.Argument(help="What is held against it.")],
+    competition: Competition = "specimens",
+    data8: Data8 = None,
+    metric: Annotated[str | None, typer.Option(help="A metric; the competition's own where not given.")] = None,
+) -> None:
+    """Tell whether B is really better than A: over the same rows, and over training seeds where both have several."""
+    from comp.registry import load_competition
+    from submissions.compare import compare_runs
+    from submissions.stored import find_dataset
+
+    record = load_competition(competition)
+    compare_runs(find_dataset(record.name, data8), a, b, metric or record.metric)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
+) -> None:
+    """Make a CSV again from the stored predictions that its manifest names, and compare the hash."""
+    from comp.console import last_line, say
+    from submissions.verify import verify as run_verify
+
+    found = run_verify(file)
+    say(f"{found.n_rows} rows of {found.n_runs} runs made again: the same bytes, sha256 {found.sha256}")
+    say(f"nested {found.metric} {found.cv:.4f}, as recorded")
+    last_line(file)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from folds.prepare import n_unread_photos, needed_specs, number_of_folds, photo_
 from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
 from folds.runs import RunPlan, other_datasets, run_dir
 from submissions.choose import Choice, Ways, choose, fetched
+from submissions.phylum import check_phylum
 
 PRECISIONS = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 SECONDS_PER_PHOTO = 0.003  # reading and decoding on one core; photos of the web's usual size
@@ -52,6 +53,9 @@ class Settings:
     cut: str | None = None
     cache_gb: float = 20.0
     bank_gb: float = 8.0
+    phylum: str = "auto"
+    bags: int = 0
+    with_runs: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,9 @@ def make_plan(settings: Settings) -> Plan:
         raise BadInput(f"SEEDS={settings.seeds}: expected a whole number from 1 on")
     if settings.seed < 0:
         raise BadInput(f"SEED={settings.seed}: expected a whole number from 0 on")
+    if settings.bags < 0:
+        raise BadInput(f"BAGS={settings.bags}: expected a whole number from 0 on")
+    check_phylum(settings.phylum, competition.condition_column)
     ways = Ways(folder=settings.weights, is_offline=settings.offline, precision=_precision(settings.precision))
     choices, notes = choose(settings.backbones, competition, settings.preset, ways)
     source = find_source(competition, settings.data, settings.data_root)

@@ -45,7 +45,8 @@ def _manifest(file: Path) -> dict[str, Any]:
 def _row(manifest: dict[str, Any]) -> list[str]:
     cv, test, metric = manifest["cv"], manifest["test"], manifest["metric"]
     runs = [
-        ":".join(str(run[name]) for name in ("backbone", "variant", "fit")) + f":{run['pixels']}px"
+        ":".join(str(run[name]) for name in ("backbone", "variant", "fit"))
+        + (f":{run['pixels']}px" if run["pixels"] else "")
         for run in manifest["runs"]
     ]
     return [

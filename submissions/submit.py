@@ -20,21 +20,24 @@ from folds.features import fill_banks, trim, wanted_banks
 from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
+from submissions.combine import Combined, combine, show_combined
 from submissions.commands import command_line, show_next
-from submissions.ensemble import equal_mean
 from submissions.grade import grade_frame
+from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
-from submissions.write import copy_to, make_submission, write_submission
+from submissions.stored import OUTSIDE, key_of_run
+from submissions.write import copy_to, facts_of_format, make_submission, write_submission
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the result table: a run or the ensemble, its scores by metric, and the seconds of work behind it."""
+    """One line of the result table: a run, outside predictions or the ensemble, its scores by metric, and its seconds of work."""
 
     name: str
     scores: dict[str, Score]
     seconds: float
     run: RunPlan | None = None
+    outside: Path | None = None
 
 
 def submit(settings: Settings) -> Path:
@@ -45,12 +48,18 @@ def submit(settings: Settings) -> Path:
     """
     began = time.monotonic()
     plan, dataset, predictions = train_all(settings)
-    ensemble = equal_mean(predictions)
-    lines = result_lines(plan, dataset, predictions, ensemble)
+    combined = combine(plan.competition, dataset, predictions, settings.phylum, settings.bags)
+    lines = result_lines(plan, dataset, predictions, combined)
     show_results(plan, lines)
-    frame = make_submission(plan.tables, dataset, ensemble)
+    show_combined(combined, dataset.n_folds)
+    frame = make_submission(plan.tables, dataset, combined.predictions)
     test = _test_scores(plan, dataset, frame, lines[-1])
-    facts = {"test": test, "command_seconds": round(time.monotonic() - began, 1)}
+    facts = {
+        "ensemble": combined.facts(),
+        "format": facts_of_format(plan.competition),
+        "test": test,
+        "command_seconds": round(time.monotonic() - began, 1),
+    }
     path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
     show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
@@ -67,12 +76,14 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
 
 
 def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predictions]:
+    outside = outside_runs(dataset, plan.settings.with_runs)  # a wrong name is refused before anything is trained
     runs = plan.runs(dataset.data8)
     _extract(runs, dataset, engine, plan.settings.cache_gb)
     jobs = fold_jobs(runs, dataset, CACHE)
     with bar_if(f"training {len(jobs)} folds", sum(job.size for job in jobs)) as listener:
         predictions = train_runs(runs, dataset, engine, listener, CACHE)
-    return {run.name: found for run, found in zip(runs, predictions, strict=True)}
+    ours = {run.name: found for run, found in zip(runs, predictions, strict=True)}
+    return {**ours, **{name: read_outside(folder)[0] for name, folder in outside.items()}}
 
 
 def _extract(runs: list[RunPlan], dataset: Dataset, engine: Engine, cache_gb: float) -> None:
@@ -89,9 +100,7 @@ def _extract(runs: list[RunPlan], dataset: Dataset, engine: Engine, cache_gb: fl
     trim(cache_gb * 1e9, {bank.spec.key for bank in wanted}, CACHE)
 
 
-def result_lines(
-    plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], ensemble: Predictions
-) -> list[Line]:
+def result_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], combined: Combined) -> list[Line]:
     """Return a line for each run, in the order of the plan, and the ensemble's as the last."""
     metrics = (plan.competition.metric, *plan.competition.also)
     lines = [
@@ -103,8 +112,11 @@ def result_lines(
         )
         for run in plan.runs(dataset.data8)
     ]
-    together = {name: score(dataset, ensemble.oof, name) for name in metrics}
-    return [*lines, Line("ensemble (equal mean)", together, sum(line.seconds for line in lines))]
+    for name, folder in outside_runs(dataset, plan.settings.with_runs).items():
+        scores = {one: score(dataset, predictions[name].oof, one) for one in metrics}
+        lines.append(Line(f"{name} (folds {read_outside(folder)[1]})", scores, 0.0, outside=folder))
+    together = {name: score(dataset, combined.predictions.oof, name) for name in metrics}
+    return [*lines, Line(f"ensemble ({combined.name})", together, sum(line.seconds for line in lines))]
 
 
 def run_seconds(dataset: Dataset, run: RunPlan) -> float:
@@ -142,7 +154,7 @@ def show_results(plan: Plan, lines: list[Line]) -> None:
 
 def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]:
     main = plan.competition.metric
-    runs = [
+    ours = [
         {
             "backbone": line.run.candidate.backbone,
             "variant": line.run.candidate.variant,
@@ -158,12 +170,12 @@ def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]
         for line in lines
         if line.run
     ]
+    outside = [_outside_facts(line.outside, line, dataset, main) for line in lines if line.outside]
     return {
         "metric": main,
         "cv": _cv(lines[-1].scores[main]),
         "also": {name: _cv(found) for name, found in lines[-1].scores.items() if name != main},
-        "ensemble": {"method": "equal mean", "weights": [1 / len(runs)] * len(runs)},
-        "runs": runs,
+        "runs": [*ours, *outside],
         "data8": dataset.data8,
         "n_train": len(dataset.in_folds),
         "n_test": len(dataset.test),
@@ -174,6 +186,21 @@ def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]
         "commit": commit(),
         "versions": library_versions(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _outside_facts(folder: Path, line: Line, dataset: Dataset, main: str) -> dict[str, Any]:
+    return {
+        "backbone": "outside",
+        "variant": folder.name.removeprefix(OUTSIDE),
+        "fit": f"folds {read_outside(folder)[1]}",
+        "pixels": None,
+        "seed": None,
+        "folds": dataset.n_folds,
+        "key": key_of_run(folder),
+        "folder": folder.as_posix(),
+        "cv": _cv(line.scores[main]),
+        "seconds": 0.0,
     }
 
 

@@ -65,6 +65,12 @@ def _as_text(numbers: np.ndarray) -> list[str]:
     return [f"{number:.{DIGITS}f}" for number in np.clip(numbers, 0.0, 1.0)]
 
 
+def facts_of_format(competition: Competition) -> dict[str, Any]:
+    """Return how answers are written down, as the manifest records it: enough to write the CSV again without the competition."""
+    names = ("id_column", "target_column", "condition_column", "submission", "positive")
+    return {name: getattr(competition, name) for name in names}
+
+
 def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) -> pd.DataFrame:
     """Return the CSV's content as text, checked.
 
@@ -74,13 +80,13 @@ def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) 
     competition = tables.competition
     ids = template_ids(tables, dataset)
     frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes)
-    check_frame(_as_read(_as_csv(frame)), competition, ids, dataset.classes, "the new submission")
+    check_frame(_as_read(as_csv(frame)), competition, ids, dataset.classes, "the new submission")
     return frame
 
 
 def write_submission(frame: pd.DataFrame, dataset: Dataset, competition: Competition, manifest: dict[str, Any]) -> Path:
     """Write a checked CSV under its hash and its manifest beside it, and return the CSV's path."""
-    content = _as_csv(frame)
+    content = as_csv(frame)
     sha = hashlib.sha256(content).hexdigest()
     path = submission_path(dataset.folder, sha)
     with locked(path.with_name(".lock")):
@@ -89,7 +95,8 @@ def write_submission(frame: pd.DataFrame, dataset: Dataset, competition: Competi
     return path
 
 
-def _as_csv(frame: pd.DataFrame) -> bytes:
+def as_csv(frame: pd.DataFrame) -> bytes:
+    """Return a submission as the bytes of its file."""
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 

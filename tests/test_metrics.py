@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from comp.bootstrap import interval
 from comp.errors import BadInput, Refused
-from comp.metrics import METRICS, check_probabilities, interval, metric
+from comp.metrics import METRICS, check_probabilities, metric
 
 LABEL_METRICS: dict[str, Callable[..., float]] = {
     "accuracy": sk.accuracy_score,
@@ -21,6 +22,9 @@ LABEL_METRICS: dict[str, Callable[..., float]] = {
     "weighted_f1": lambda *a, **k: sk.f1_score(*a, average="weighted", zero_division=0, **k),
     "balanced_accuracy": lambda truth, labels, **k: sk.recall_score(
         truth, labels, labels=np.unique(truth), average="macro", zero_division=0, **k
+    ),
+    "qwk": lambda truth, labels, **k: (
+        sk.cohen_kappa_score(truth, labels, weights="quadratic", **k) if len({*truth, *labels}) > 1 else 1.0
     ),
 }
 

@@ -15,7 +15,6 @@ from comp.store import sha256_of_file
 from comp.tables import read_csv
 from folds.oof import Predictions
 from submissions.check import check_file, check_frame
-from submissions.ensemble import equal_mean
 from submissions.grade import grade, grade_line
 from submissions.write import copy_to, make_frame, make_submission, template_ids, with_prior, write_submission
 from tests.made import CLASSES, SQUARES, squares_dataset
@@ -116,14 +115,3 @@ def test_grading_refuses_malformed_files_and_answers(tmp_path: Path) -> None:
     table(TRUTH).drop(columns="colour").to_csv(tmp_path / "answers.csv", index=False)
     with pytest.raises(BadInput, match="no column 'colour'"):
         grade(tmp_path / "bad.csv", tmp_path / "answers.csv", SQUARES)
-
-
-def test_equal_mean_matches_rows_by_id_and_refuses_other_classes() -> None:
-    one = Predictions(["a", "b"], np.float32([[1, 0], [0, 1]]), ["t"], np.float32([[1, 0]]), ["x", "y"])
-    other = Predictions(["b", "a"], np.float32([[0, 1], [1, 0]]), ["t"], np.float32([[0, 1]]), ["x", "y"])
-    both = equal_mean({"one": one, "other": other})
-    assert both.oof.tolist() == [[1, 0], [0, 1]] and both.test.tolist() == [[0.5, 0.5]]
-    with pytest.raises(Refused, match="other: its classes"):
-        equal_mean({"one": one, "other": replace(other, classes=["y", "x"])})
-    with pytest.raises(Refused, match="other, out-of-fold"):
-        equal_mean({"one": one, "other": replace(other, oof_ids=["b", "c"])})

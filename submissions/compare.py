@@ -1,0 +1,175 @@
+"""Is this gain real? Two recipes compared over the same rows, and over training seeds where both have several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comp.bootstrap import resampled_scores
+from comp.console import say, show_table
+from comp.errors import BadInput
+from comp.metrics import Floats, Metric, metric
+from folds.dataset import Dataset
+from folds.oof import Predictions, read_predictions
+from folds.runs import read_run
+from submissions.matched import Matched, match
+from submissions.stored import finished_runs, is_outside
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better B is than A.
+
+    Attributes:
+        a, b: The mean score over seeds of each.
+        gain: How much better B is, positive whichever way is better.
+        error: Standard error of the gain.
+        low, high: 95 % interval of the gain.
+        covers: `rows and seeds`, or `rows only` where either has one seed: then chance of training is not in the interval.
+        n_seeds: Seeds of A and of B.
+    """
+
+    a: float
+    b: float
+    gain: float
+    error: float
+    low: float
+    high: float
+    covers: str
+    n_seeds: tuple[int, int]
+
+    @property
+    def is_real(self) -> bool:
+        """Return whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    @property
+    def verdict(self) -> str:
+        """Return the answer in words."""
+        more = "" if self.covers == "rows and seeds" else ": train both with SEEDS=2 or more to know about seeds"
+        if not self.is_real:
+            return f"no real difference: it lies within the noise ({self.covers}{more})"
+        which = "better" if self.gain > 0 else "worse"
+        return f"B is {which} than A, beyond the noise ({self.covers}{more})"
+
+
+def compare(matched: Matched, a: Sequence[str], b: Sequence[str], metric: Metric) -> Comparison:
+    """Compare the runs of one recipe with those of another.
+
+    The error has two parts. Rows: the deviation of the difference of mean scores over bootstrap resamples, in which both see
+    the same rows. Seeds: the deviation of scores over seeds, pooled over both and shared by their numbers; it has few degrees
+    of freedom, for which Student's t with those of Welch and Satterthwaite widens the interval. Part of the chance of rows
+    is in the deviation over seeds too, so the interval is rather too wide than too narrow.
+
+    Args:
+        a, b: Names of the runs of each, one a seed.
+
+    Source: Welch, "The generalization of Student's problem" (1947).
+    """
+    from scipy.stats import t
+
+    rows = matched.is_counted
+    truth = matched.truth[rows]
+    scores, draws = zip(*(_scores(matched, names, truth, metric) for names in (a, b)), strict=True)
+    sign = 1 if metric.direction == "higher" else -1
+    gain = sign * (scores[1].mean() - scores[0].mean())
+    by_rows = float((draws[1] - draws[0]).var(ddof=1))
+    by_seeds, n_free = _seed_variance(scores[0], scores[1])
+    error = float(np.sqrt(by_rows + by_seeds))
+    # rows are many, so all that limits the degrees of freedom is the part of the seeds
+    free = n_free * (by_rows + by_seeds) ** 2 / by_seeds**2 if by_seeds else np.inf
+    reach = float(t.ppf((1 + LEVEL) / 2, free)) * error
+    covers = "rows and seeds" if min(len(a), len(b)) > 1 else "rows only"
+    means = float(scores[0].mean()), float(scores[1].mean())
+    return Comparison(*means, float(gain), error, gain - reach, gain + reach, covers, (len(a), len(b)))
+
+
+def _scores(matched: Matched, names: Sequence[str], truth: np.ndarray, metric: Metric) -> tuple[Floats, Floats]:
+    """Return (S,) the score of each run, and (B,) their mean over seeds in each resample of the rows."""
+    tables = [matched.oof[matched.names.index(name)][matched.is_counted] for name in names]
+    each = np.array([metric.prepare(truth, table)(np.ones(len(truth))) for table in tables])
+    return each, np.mean([resampled_scores(metric, truth, table) for table in tables], axis=0)
+
+
+def _seed_variance(a: Floats, b: Floats) -> tuple[float, int]:
+    """Return the variance of the difference of means that seeds make, and its degrees of freedom; 0 where one has one seed."""
+    n_free = len(a) + len(b) - 2
+    if min(len(a), len(b)) < 2:
+        return 0.0, n_free
+    pooled = (((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()) / n_free
+    return float(pooled * (1 / len(a) + 1 / len(b))), n_free
+
+
+def compare_tables(a: Floats, b: Floats, truth: np.ndarray, metric: Metric) -> tuple[float, float]:
+    """Return how much better table B is than A (N, C), and its standard error over rows."""
+    score_a, score_b = (metric.prepare(truth, table)(np.ones(len(truth))) for table in (a, b))
+    draws = [resampled_scores(metric, truth, table) for table in (a, b)]
+    return metric.gain(score_b, score_a), float((draws[1] - draws[0]).std(ddof=1))
+
+
+def runs_named(dataset: Dataset, name: str) -> list[Path]:
+    """Return the finished runs that a name means: a run, or all seeds of the one recipe whose candidate it is or begins.
+
+    Raises:
+        BadInput: If none is meant, or runs of several recipes.
+    """
+    runs = finished_runs(dataset.folder)
+    exact = [run for run in runs if run.name == name]
+    found = exact or [run for run in runs if _says(run, name)]
+    recipes = {_recipe_of(run) for run in found}
+    there = ", ".join(run.name for run in (found or runs)[:6]) or "none"
+    if not found:
+        raise BadInput(f"{name!r} means no finished run over fold table {dataset.data8}; there are {there}")
+    if len(recipes) > 1:
+        raise BadInput(f"{name!r} means runs of {len(recipes)} recipes: {there}; name one run in full")
+    return found
+
+
+def _says(run: Path, name: str) -> bool:
+    if is_outside(run):
+        return run.name == f"outside-{name}"
+    candidate = _candidate(read_run(run))
+    return candidate == name or candidate.startswith(f"{name}:")
+
+
+def _candidate(facts: dict[str, Any]) -> str:
+    return str(facts["key_parts"]["candidate"])
+
+
+def _recipe_of(run: Path) -> str:
+    """Return what two runs share that differ in nothing but their seed."""
+    if is_outside(run):
+        return run.name
+    return str(sorted((name, str(value)) for name, value in read_run(run)["key_parts"].items() if name != "seed"))
+
+
+def compare_runs(dataset: Dataset, a: str, b: str, metric_name: str) -> Comparison:
+    """Compare two recipes by the names of their runs, print the table and the verdict, and return it.
+
+    Raises:
+        BadInput: If a name means no run, or runs of several recipes, or both mean the same runs.
+    """
+    sides = [runs_named(dataset, name) for name in (a, b)]
+    if set(sides[0]) & set(sides[1]):
+        raise BadInput(f"{a!r} and {b!r} both mean {sides[0][0].name}; name two recipes, or two runs in full")
+    found: dict[str, Predictions] = {run.name: read_predictions(run) for side in sides for run in side}
+    names = [[run.name for run in side] for side in sides]
+    result = compare(match(dataset, found), names[0], names[1], metric(metric_name))
+    _show(result, (a, b), metric_name)
+    return result
+
+
+def _show(result: Comparison, names: tuple[str, str], metric_name: str) -> None:
+    rows = [
+        [f"{letter} {name}", f"{value:.4f}", str(n)]
+        for letter, name, value, n in zip("AB", names, (result.a, result.b), result.n_seeds, strict=True)
+    ]
+    show_table("", ["", metric_name, "seeds"], rows)
+    say(f"B against A: {result.gain:+.4f}, 95 % interval {result.low:+.4f} to {result.high:+.4f}")
+    say(result.verdict)

@@ -1,0 +1,129 @@
+"""Finished runs and CSVs as they lie on disk: found, read, and put together again from the manifest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comp.errors import BadInput, Refused
+from comp.spec import Competition
+from comp.store import key_of, read_json, read_marker
+from folds.dataset import Dataset, load_dataset
+from folds.oof import Predictions, read_predictions
+from folds.runs import RUNS, read_run
+from submissions.combine import predictions_of
+from submissions.matched import Matched, match
+from submissions.postprocess import Ensemble, Pipeline
+
+OUTSIDE = "outside-"  # the folder of predictions of another tool is named OUTSIDE + NAME
+
+
+def find_dataset(competition: str, data8: str | None = None, runs: Path = RUNS) -> Dataset:
+    """Return the fold table of a competition: the one named, else the only one that has finished runs, else the only one.
+
+    Raises:
+        BadInput: If there is none, or several and none is named.
+    """
+    folders = sorted(path.parent for path in (runs / competition).glob("*/dataset.json"))
+    if data8 is not None:
+        folders = [folder for folder in folders if folder.name == data8]
+    with_runs = [folder for folder in folders if finished_runs(folder)]
+    found = with_runs or folders
+    if not found:
+        named = f" {data8}" if data8 else ""
+        raise BadInput(
+            f"no fold table{named} of {competition} in {runs / competition}; make submit or make folds makes one"
+        )
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found)
+        raise BadInput(
+            f"{competition} has several fold tables here: {names}; name one of them: --data8 {found[0].name}"
+        )
+    return load_dataset(found[0])
+
+
+def finished_runs(dataset_folder: Path) -> list[Path]:
+    """Return the folders of finished runs over a fold table, outside predictions among them, by name."""
+    return [path.parent for path in sorted(dataset_folder.glob("*/predictions.json")) if read_marker(path.parent)]
+
+
+def is_outside(run: Path) -> bool:
+    """Return whether a run's predictions came from another tool."""
+    return run.name.startswith(OUTSIDE)
+
+
+def key_of_run(run: Path) -> str:
+    """Return a run's key; that of outside predictions is the hash of what was admitted."""
+    if not is_outside(run):
+        return str(read_run(run)["key"])
+    marker = read_marker(run)
+    if marker is None:
+        raise Refused(f"{run} is not whole: admit these predictions again with add-run")
+    return key_of(marker["files"])
+
+
+def read_manifest(file: Path) -> dict[str, Any]:
+    """Return the manifest beside a CSV.
+
+    Raises:
+        BadInput: If there is none.
+    """
+    path = file.with_suffix(".json")
+    if not path.is_file():
+        raise BadInput(f"{path} is not there: expected the manifest that this project writes beside {file.name}")
+    manifest: dict[str, Any] = read_json(path)
+    return manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Rebuilt:
+    """What a manifest describes, made again from stored predictions.
+
+    Attributes:
+        competition: How answers are written down; what else a competition has, no manifest tells.
+    """
+
+    manifest: dict[str, Any]
+    competition: Competition
+    dataset: Dataset
+    matched: Matched
+    ensemble: Ensemble
+    predictions: Predictions
+
+
+def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
+    """Return the ensemble of a manifest, made again from the stored predictions that it names.
+
+    Args:
+        what: Whose manifest it is, the subject of messages.
+
+    Raises:
+        BadInput: If the manifest does not say enough, being of an older version.
+        Refused: If a run that it names is gone, was changed, or is another one now.
+    """
+    if not {"ensemble", "format", "runs"} <= set(manifest) or "by_fold" not in manifest["ensemble"]:
+        raise BadInput(
+            f"{what}: its manifest does not say how it was made; run the command in it again: make submit ..."
+        )
+    folders = [Path(run["folder"]) for run in manifest["runs"]]
+    for folder, run in zip(folders, manifest["runs"], strict=True):
+        _check_run(folder, run["key"], what)
+    dataset = load_dataset(folders[0].parent)
+    matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders})
+    facts = manifest["ensemble"]
+    ensemble = Ensemble(
+        Pipeline.from_dict(facts), {int(k): Pipeline.from_dict(found) for k, found in facts["by_fold"].items()}
+    )
+    competition = Competition(name=manifest["competition"], title="", layout="", **manifest["format"])
+    return Rebuilt(dict(manifest), competition, dataset, matched, ensemble, predictions_of(ensemble, matched, dataset))
+
+
+def _check_run(folder: Path, key: str, what: str) -> None:
+    if not (folder / "predictions.json").is_file():
+        raise Refused(f"{what}: run {folder} is not there; run the command of the manifest again to make it")
+    if key_of_run(folder) != key:
+        raise Refused(
+            f"{what}: run {folder} is another one now: its key is {key_of_run(folder)[:8]}, expected {key[:8]}"
+        )
