@@ -58,7 +58,12 @@ def _fetch_rest(url: str, part: Path, report: Callable[[int], None]) -> None:
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as reply:
-            if reply.status_code == 416:  # all of it is there already
+            if (
+                reply.status_code == 416
+            ):  # nothing is left to send: all of it is there, or what is there is of another file
+                if reply.headers.get("Content-Range", "").rpartition("/")[2] not in ("", "*", str(have)):
+                    part.unlink()
+                    _fetch_rest(url, part, report)
                 return
             reply.raise_for_status()
             _write(reply, part, have if reply.status_code == 206 else 0, report)

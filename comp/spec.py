@@ -164,12 +164,15 @@ class Recipe:
         views: Views of a photo that a frozen part is computed for (fits `probe` and `tail`): plain, mirrored, drawn ones.
         tta_views: Views whose probabilities are averaged when predicting: 1 plain, 2 with the mirror image.
         cut: Layer that is cut at (fit `tail`); below it all is frozen.
+        head_epochs: Epochs in which the head alone is trained first, on pooled features, at `head_learning_rate` (`tail`).
         depth_decay: What the rate is multiplied by for each step down from the head, a tenth of the depth (`tail`, `full`).
         unfreeze: Share of the steps after which the lowest layer is trained too, from the head down (`full`); 0: at once.
         ema: Momentum of the moving average of the weights that predicts in the end; 0: none.
         mixup, cutmix: Parameter of the Beta distribution that the share of the second photo is drawn from; 0: none.
         pool: How a map becomes one vector: its mean, or the generalised mean (`gem`).
         head: `dense`, or `cosine`: the angle to a class's vector, `margin` harder in training.
+        condition: What training does with what is known of a row besides its photo (the phylum): nothing, an `input` of the head,
+            or `split`: one model for each of its values.
     """
 
     pixels: int = 96
@@ -189,6 +192,8 @@ class Recipe:
     views: int = 1
     tta_views: int = 1
     cut: str = ""
+    head_epochs: int = 0
+    head_learning_rate: float = 4e-3
     depth_decay: float = 1.0
     unfreeze: float = 0.0
     ema: float = 0.0
@@ -197,6 +202,7 @@ class Recipe:
     pool: Literal["mean", "gem"] = "mean"
     head: Literal["dense", "cosine"] = "dense"
     margin: float = 0.1
+    condition: Literal["no", "input", "split"] = "no"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, as it stands in `run.json`."""

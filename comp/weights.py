@@ -53,12 +53,12 @@ def find_weights(facts: Weights, folder: str | None) -> WeightsFile | None:
         BadInput: If WEIGHTS names a folder that is not there.
         Refused: If a file has the published name and another hash.
     """
+    if folder and folder != NONE and not Path(folder).expanduser().is_dir():
+        raise BadInput(f"WEIGHTS={folder}: no such folder; name the folder that holds {facts.file}, or WEIGHTS=none")
     for place in places(folder):
         for name in (facts.file, *facts.aliases):
             if (place / name).is_file():
                 return _checked(place / name, facts)
-    if folder and folder != NONE and not Path(folder).expanduser().is_dir():
-        raise BadInput(f"WEIGHTS={folder}: no such folder; name the folder that holds {facts.file}, or WEIGHTS=none")
     return None
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from comp.augment import image_seeds
+from folds.condition import forgotten
 from folds.inputs import Inputs
 from folds.mixing import Mixing
 
@@ -23,6 +24,7 @@ class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
         shas: (N,) content hash of each train row.
         targets: (N, C) float32, one-hot.
         row_weights: (N,) float32.
+        conditions: (N, K) float32, a second input of the network, or None.
     """
 
     def __init__(
@@ -35,12 +37,13 @@ class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: int,
         seed: int,
         mixing: Mixing | None = None,
+        conditions: np.ndarray | None = None,
         first_epoch: int = 0,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self.inputs, self.shas, self.targets, self.row_weights = inputs, list(shas), targets, row_weights
         self.batch_size = min(batch_size, len(self.shas))
-        self.seed, self.mixing = seed, mixing or Mixing()
+        self.seed, self.mixing, self.conditions = seed, mixing or Mixing(), conditions
         self.start_epoch(first_epoch)
 
     def __len__(self) -> int:
@@ -57,20 +60,44 @@ class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, batch: int) -> tuple[Any, Any, Any]:
         rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         drawn = self.inputs.drawn([self.shas[row] for row in rows], image_seeds(self.seed, self.epoch, rows))
-        mixed, targets = self.mixing.apply(drawn, self.targets[rows], (self.seed, self.epoch, batch))
-        return mixed, targets, self.row_weights[rows]
+        seeds = (self.seed, self.epoch, batch)
+        if self.conditions is None:
+            mixed, targets = self.mixing.apply(drawn, self.targets[rows], seeds)
+            return mixed, targets, self.row_weights[rows]
+        known = forgotten(self.conditions[rows], seeds)
+        both = np.concatenate([self.targets[rows], known], axis=1)  # blended by the same share
+        mixed, both = self.mixing.apply(drawn, both, seeds)
+        n_classes = self.targets.shape[1]
+        return (mixed, both[:, n_classes:]), both[:, :n_classes], self.row_weights[rows]
 
 
 def predict(
-    model: keras.Model, inputs: Inputs, shas: Sequence[str], n_views: int = 1, batch_size: int = 32
+    model: keras.Model,
+    inputs: Inputs,
+    shas: Sequence[str],
+    n_views: int = 1,
+    batch_size: int = 32,
+    conditions: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return (N, C) float32 probabilities of photos in the order asked, averaged over the first views."""
-    views = [softmax(predict_logits(model, inputs, shas, view, batch_size)) for view in range(n_views)]
+    """Return (N, C) float32 probabilities of photos in the order asked, averaged over the first views, as far as there are.
+
+    Args:
+        conditions: (N, K) float32, where the network takes them.
+    """
+    views = [
+        softmax(predict_logits(model, inputs, shas, view, batch_size, conditions))
+        for view in range(min(n_views, inputs.n_views))
+    ]
     return np.asarray(np.mean(views, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def predict_logits(
-    model: keras.Model, inputs: Inputs, shas: Sequence[str], view: int = 0, batch_size: int = 32
+    model: keras.Model,
+    inputs: Inputs,
+    shas: Sequence[str],
+    view: int = 0,
+    batch_size: int = 32,
+    conditions: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return (N, C) float32 logits of one view; every batch has the same shape, the last one filled up."""
     shas = list(shas)
@@ -79,8 +106,10 @@ def predict_logits(
     parts = []
     for start in range(0, len(shas), batch_size):
         batch = shas[start : start + batch_size]
-        filled = batch + [batch[-1]] * (batch_size - len(batch))
-        parts.append(np.asarray(model.predict_on_batch(inputs.seen(filled, view)))[: len(batch)])
+        rows = np.minimum(np.arange(start, start + batch_size), len(shas) - 1)  # the last one fills up
+        seen = inputs.seen([shas[row] for row in rows.tolist()], view)
+        taken = seen if conditions is None else (seen, conditions[rows])
+        parts.append(np.asarray(model.predict_on_batch(taken))[: len(batch)])
     return np.concatenate(parts).astype(np.float32)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from comp import images
 from comp.augment import POLICY_VERSION, image_seeds, policy
 from comp.backend import THREADS, backend_name, fast_forward
 from comp.chunks import CHUNK, ChunkStore, save_chunk
@@ -32,6 +33,7 @@ from folds.inputs import BankInputs
 from folds.runs import RunPlan
 
 BATCH = 8  # fixed, results may depend on it; activations of 8 photos stay near the core (32: a fifth slower at 224 px)
+NAMED = "bank.json"  # its mtime tells when a plan last named the bank
 POOLED = ""  # the cut of a bank that holds pooled features
 
 
@@ -81,6 +83,8 @@ class BankSpec:
         drawn = {"policy": POLICY_VERSION, "symmetries": sorted(self.symmetries)} if self.view.strength else {}
         made_by = {
             "source": source_sha(self.backbone),
+            "pixels_version": images.DECODE_VERSION,
+            "batch": BATCH,
             "keras": version("keras"),
             "backend": backend_name(),
             "threads": THREADS,
@@ -133,6 +137,16 @@ def bank_inputs(banks: Sequence[BankSpec], cache_dir: Path) -> BankInputs:
     return BankInputs(stores, stores[0].row_shape)
 
 
+def starts_from_head(plan: RunPlan) -> bool:
+    """Return whether a fit first trains its head alone, on pooled features."""
+    return plan.candidate.fit == "tail" and plan.recipe.head_epochs > 0
+
+
+def for_head(plan: RunPlan) -> RunPlan:
+    """Return the plan of a tail's head alone: a probe of the same backbone, on the same views."""
+    return replace(plan, candidate=replace(plan.candidate, fit="probe"), recipe=replace(plan.recipe, cut=POOLED))
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A bank and the photos that a plan needs in it."""
@@ -147,8 +161,12 @@ class Wanted:
 
 
 def wanted_banks(plan: RunPlan, train: Sequence[str], test: Sequence[str]) -> list[Wanted]:
-    """Return the banks that a run needs: every view of the train photos, of the test photos only the views that predict."""
-    return [
+    """Return the banks that a run needs: every view of the train photos, of the test photos only the views that predict.
+
+    The pooled features that a tail's head starts from are those of a probe of the same backbone: computed once for both.
+    """
+    pooled = banks_of(for_head(plan)) if starts_from_head(plan) else []
+    return [Wanted(spec, tuple(train)) for spec in pooled] + [
         Wanted(spec, (*train, *(test if view < plan.recipe.tta_views else [])))
         for view, spec in enumerate(banks_of(plan))
     ]
@@ -184,7 +202,7 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
 
 def mark_used(spec: BankSpec, cache_dir: Path) -> None:
     """Note that a plan names the bank now: the oldest bank is thrown away first."""
-    path = spec.folder(cache_dir) / "bank.json"
+    path = spec.folder(cache_dir) / NAMED
     if path.is_file():
         os.utime(path)
     else:
@@ -231,21 +249,34 @@ def features_of(bank: BankSpec, photos: np.ndarray) -> np.ndarray:
 
     keras.config.set_dtype_policy(bank.precision)
     forward = _extractor(
-        bank.backbone, bank.variant, bank.weights_path, bank.pixels, bank.channels, bank.precision, bank.cut
+        bank.backbone,
+        bank.variant,
+        bank.weights_path,
+        bank.weights_sha or _stamp(bank.weights_path),
+        bank.pixels,
+        bank.channels,
+        bank.precision,
+        bank.cut,
     )
     parts = []
     for start in range(0, len(photos), BATCH):
         batch = photos[start : start + BATCH]
         filled = np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)])
         parts.append(np.asarray(forward(filled), dtype=np.float32)[: len(batch)])
-    features = np.concatenate(parts).astype(np.float16)
+    with np.errstate(over="ignore"):  # told below
+        features = np.concatenate(parts).astype(np.float16)
     if not np.isfinite(features).all():
-        raise Refused(f"{bank.backbone} {bank.variant} at {bank.cut or 'its end'}: a feature is not finite in 16 bits")
+        raise Refused(
+            f"{bank.backbone} {bank.variant} at {bank.cut or 'its end'}: a feature is not finite in 16 bits; "
+            "look at the weights, or take another cut (CUT=layer) or the fit full"
+        )
     return features
 
 
 @lru_cache(maxsize=1)
-def _extractor(backbone: str, variant: str, weights: str, pixels: int, channels: int, precision: str, cut: str) -> Any:
+def _extractor(
+    backbone: str, variant: str, weights: str, weights_sha: str, pixels: int, channels: int, precision: str, cut: str
+) -> Any:
     """Return the frozen part, compiled once a worker: it is a fact of the bank, so what a worker did before changes nothing."""
     import keras
 
@@ -260,16 +291,28 @@ def _extractor(backbone: str, variant: str, weights: str, pixels: int, channels:
 def trim(limit_bytes: float, keep: Collection[str], cache_dir: Path = CACHE) -> int:
     """Throw away the banks used longest ago until all fit, never those whose keys are kept; return the bytes freed."""
     home = cache_dir / "features"
-    banks = sorted(home.glob("*/bank.json"), key=lambda path: path.stat().st_mtime)
-    sizes = {path.parent: _bytes_in(path.parent) for path in banks}
+    banks = sorted((path for path in home.glob("*") if path.is_dir()), key=_last_named)
+    sizes = {folder: _bytes_in(folder) for folder in banks}
     freed, total = 0, sum(sizes.values())
     for folder, n_bytes in sizes.items():
         if total - freed <= limit_bytes:
             break
         if folder.name not in keep:
+            (folder / NAMED).unlink(missing_ok=True)  # first: what a killed trim leaves counts as the oldest
             shutil.rmtree(folder, ignore_errors=True)
             freed += n_bytes
     return freed
+
+
+def _last_named(folder: Path) -> float:
+    """Return when a plan last named a bank; 0 for what a killed trim left of one."""
+    path = folder / NAMED
+    return path.stat().st_mtime if path.is_file() else 0.0
+
+
+def _stamp(path: str) -> str:
+    """Return what tells a file from another that lay under its name, where its hash is not known."""
+    return f"{os.stat(path).st_mtime_ns}" if path else ""
 
 
 def _bytes_in(folder: Path) -> int:

@@ -40,6 +40,7 @@ def train_network(
     Raises:
         NotFinite: If the loss of an epoch is not finite.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     trainer = keras.Model(network.inputs, network.outputs)  # the network itself stays free of optimizer state
     trainer.compile(
         optimizer=make_optimizer(recipe, recipe.epochs * len(batches), depths(network)),
@@ -94,14 +95,20 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             raise NotFinite
         self.history["loss"].append(loss)
         if self.inner_loss is not None:
-            self._keep_if_best(self.inner_loss())
+            self._judge(self.inner_loss)
         self.history["seconds"].append(round(time.monotonic() - self._began, 3))
         self.report("progress", (epoch + 1) / self.recipe.epochs)
         self._save()
 
-    def _keep_if_best(self, loss: float) -> None:
+    def _judge(self, inner_loss: Callable[[], float]) -> None:
+        """Keep the weights that would predict now, the moving average where there is one, if they are the best so far."""
+        raw = _values(self.model.variables)
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        loss = inner_loss()
         if loss < min(self.history["inner_loss"], default=np.inf):
-            self.best = [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
+            self.best = _values(self.model.variables)
+        for variable, value in zip(self.model.variables, raw, strict=True):
+            variable.assign(value)
         self.history["inner_loss"].append(loss)
 
     def _save(self) -> None:
@@ -128,6 +135,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         """Put the weights of the best inner epoch back, where there is an inner part."""
         for variable, value in zip(trainer.variables, self.best, strict=False):
             variable.assign(value)
+
+
+def _values(variables: list[Any]) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def _state(trainer: keras.Model) -> list[Any]:

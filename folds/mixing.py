@@ -29,6 +29,7 @@ class Mixing:
         """
         if not self.mixup and not self.cutmix:
             return rows, targets
+        rows = rows.astype(np.float32)  # Keras 3.15 casts all batches of a fit to the type of the first
         random = np.random.default_rng([*seeds, 1])
         order = random.permutation(len(rows))
         uses_cutmix = rows.ndim == 4 and self.cutmix > 0 and (not self.mixup or random.random() < 0.5)
@@ -37,7 +38,7 @@ class Mixing:
         if not self.mixup:
             return rows, targets
         share = np.float32(random.beta(self.mixup, self.mixup))
-        blended = share * rows.astype(np.float32) + (1 - share) * rows[order].astype(np.float32)
+        blended = share * rows + (1 - share) * rows[order]
         return blended, share * targets + (1 - share) * targets[order]
 
 

@@ -19,6 +19,7 @@ def make_network(
     channels: int,
     weights: str | None = None,
     feature_shape: tuple[int, ...] = (),
+    n_conditions: int = 0,
 ) -> keras.Model:
     """Return the network that a fit trains, to (B, n_classes) float32 logits.
 
@@ -29,10 +30,14 @@ def make_network(
     Args:
         weights: File of pre-trained weights, for `tail` and `full`.
         feature_shape: (D,), for `probe`.
+        n_conditions: Width of the condition, a second input (B, K) of the head; 0: none.
     """
     taken, x = _body(candidate, recipe, channels, weights, feature_shape)
     x = pooled(x, recipe.pool) if len(x.shape) > 2 else x
     x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(x)
+    if n_conditions:
+        known = keras.Input((n_conditions,), name="condition")
+        taken, x = [taken, known], keras.layers.Concatenate(dtype="float32", name="with_condition")([x, known])
     logits = _head(recipe, n_classes)(x)
     return keras.Model(taken, logits, name=candidate.backbone)
 

@@ -21,26 +21,33 @@ _HEAD: Mapping[str, Any] = {
     "dropout": 0.4,
     "tta_views": 2,
 }
-_TAIL: Mapping[str, Any] = {"learning_rate": 1e-3, "depth_decay": 0.85, "dropout": 0.4, "tta_views": 2}
-_FULL: Mapping[str, Any] = {**_TAIL, "unfreeze": 0.3}
+# A tail starts from such a head (Kumar et al. 2022, arXiv 2202.10054): a low rate then bends good features, not a random head's.
+_TAIL: Mapping[str, Any] = {
+    "learning_rate": 3e-4,
+    "depth_decay": 0.85,
+    "dropout": 0.4,
+    "tta_views": 2,
+    "head_epochs": 40,
+}
+_FULL: Mapping[str, Any] = {"learning_rate": 1e-3, "depth_decay": 0.85, "dropout": 0.4, "tta_views": 2, "unfreeze": 0.3}
 
 PRESETS: Mapping[str, Mapping[Fit, Mapping[str, Any]]] = {
     "quick": {
         "scratch": {"pixels": 64, "epochs": 10, "strength": 0.25},
         "probe": {**_HEAD, "pixels": 160, "epochs": 40, "views": 2, "strength": 0.5},
-        "tail": {**_TAIL, "pixels": 160, "epochs": 4, "views": 2, "strength": 0.5},
+        "tail": {**_TAIL, "pixels": 160, "epochs": 2, "views": 2, "strength": 0.5},
         "full": {**_FULL, "pixels": 96, "epochs": 2, "strength": 0.25},
     },
     "standard": {
         "scratch": {"pixels": 80, "epochs": 24, "strength": 0.3},
         "probe": {**_HEAD, "pixels": 224, "epochs": 60, "views": 6, "strength": 0.5},
-        "tail": {**_TAIL, "pixels": 224, "epochs": 6, "views": 6, "strength": 0.5},
+        "tail": {**_TAIL, "pixels": 224, "epochs": 4, "views": 6, "strength": 0.5},
         "full": {**_FULL, "pixels": 160, "epochs": 4, "strength": 0.3},
     },
     "best": {
         "scratch": {"pixels": 96, "epochs": 64, "strength": 0.4},
         "probe": {**_HEAD, "pixels": 224, "epochs": 80, "views": 10, "strength": 0.5},
-        "tail": {**_TAIL, "pixels": 224, "epochs": 16, "views": 10, "strength": 0.5},
+        "tail": {**_TAIL, "pixels": 224, "epochs": 12, "views": 10, "strength": 0.5},
         "full": {**_FULL, "pixels": 224, "epochs": 8, "strength": 0.4},
     },
 }

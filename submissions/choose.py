@@ -9,7 +9,6 @@ from pathlib import Path
 from comp.backend import precision_for
 from comp.candidates import parse_candidates
 from comp.errors import BadInput
-from comp.fetch import does_answer
 from comp.registry import load_backbone
 from comp.spec import Candidate, Competition, Fit, Recipe, Weights
 from comp.weights import NONE, WeightsFile, facts_of, find_weights, may_download, not_to_be_had
@@ -60,7 +59,7 @@ def choose(asked: str | None, competition: Competition, preset: str, ways: Ways)
     notes: list[str] = []
     for candidate in named:
         found, why_not = _weights_of(candidate, ways, is_named=asked is not None)
-        if why_not and asked is None and candidate.fit is None:
+        if why_not and asked is None:
             notes.append(f"{candidate} left out: {why_not}")
             continue
         choices += _fits_of(candidate, found, competition, preset, ways)
@@ -90,20 +89,26 @@ def _weights_of(candidate: Candidate, ways: Ways, is_named: bool) -> tuple[Found
     if facts is None or candidate.fit == "scratch":
         return None, ""
     if ways.folder == NONE:
-        if needs_them:
+        if needs_them and is_named:
             raise BadInput(f"candidate {candidate}: a {candidate.fit} needs weights, and WEIGHTS=none forbids them")
-        return None, "" if is_named else "WEIGHTS=none"
+        return None, "" if not needs_them else "WEIGHTS=none"
     found = find_weights(facts, ways.folder)
     if found is not None:
         return found, ""
-    if is_named and not ways.is_offline and does_answer(facts.url):
+    why_not = _why_not(facts, ways, is_named)
+    if not why_not:
         return facts, ""
-    if needs_them or candidate.fit == "full":
+    if is_named and (needs_them or candidate.fit == "full"):
         raise BadInput(not_to_be_had(candidate, facts, ways.folder, ways.is_offline))
-    why_not = "" if is_named else may_download(facts, ways.is_offline)
-    if not is_named and not why_not:
-        return facts, ""
-    return None, f"its weights {facts.file} are not on disk, {why_not or 'and their source does not answer'}"
+    return None, f"its weights {facts.file} are not on disk, {why_not}"
+
+
+def _why_not(facts: Weights, ways: Ways, is_named: bool) -> str:
+    """Return why weights that are not on disk are not downloaded, or the empty string where they are; size is no reason
+    where the candidate was asked for by name."""
+    if is_named:
+        facts = replace(facts, megabytes=0.0)
+    return may_download(facts, ways.is_offline)
 
 
 def _fits_of(candidate: Candidate, found: Found, competition: Competition, preset: str, ways: Ways) -> list[Choice]:

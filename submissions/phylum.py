@@ -14,25 +14,20 @@ from comp.metrics import Floats
 
 Phylum = Literal["auto", "no", "decode", "input", "split"]
 PHYLUM = get_args(Phylum)
-NEEDS_TRAINING = ("input", "split")
+IN_TRAINING = ("input", "split")  # ways that training goes; the others work on finished runs
 LISTED = 5
 
 
 def check_phylum(phylum: str, condition_column: str | None) -> None:
-    """Do nothing if PHYLUM names a way that can be gone with finished runs.
+    """Do nothing if PHYLUM names a way that the competition has.
 
     Raises:
-        BadInput: If there is no such way, it needs a condition column that the competition lacks, or it is a way to train.
+        BadInput: If there is no such way, it needs a condition column that the competition lacks.
     """
     if phylum not in PHYLUM:
         raise BadInput(f"PHYLUM={phylum}: expected one of {', '.join(PHYLUM)}")
     if phylum not in ("auto", "no") and condition_column is None:
         raise BadInput(f"PHYLUM={phylum}: the competition has no condition column; leave PHYLUM out, or say PHYLUM=no")
-    if phylum in NEEDS_TRAINING:
-        raise BadInput(
-            f"PHYLUM={phylum}: it is a way to train, which no fit offers yet; expected auto, no or decode, "
-            "which work on finished runs"
-        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from comp.backend import THREADS, backend_name
 from comp.console import relative, show_facts
@@ -24,7 +25,7 @@ from folds.prepare import n_unread_photos, needed_specs, number_of_folds, photo_
 from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
 from folds.runs import RunPlan, other_datasets, run_dir
 from submissions.choose import Choice, Ways, choose, fetched
-from submissions.phylum import check_phylum
+from submissions.phylum import IN_TRAINING, check_phylum
 
 PRECISIONS = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 SECONDS_PER_PHOTO = 0.003  # reading and decoding on one core; photos of the web's usual size
@@ -126,6 +127,9 @@ def make_plan(settings: Settings) -> Plan:
     check_phylum(settings.phylum, competition.condition_column)
     ways = Ways(folder=settings.weights, is_offline=settings.offline, precision=_precision(settings.precision))
     choices, notes = choose(settings.backbones, competition, settings.preset, ways)
+    if settings.phylum in IN_TRAINING:
+        conditioned: Any = {"condition": settings.phylum}
+        choices = [replace(one, recipe=replace(one.recipe, **conditioned)) for one in choices]
     source = find_source(competition, settings.data, settings.data_root)
     tables = read_tables(competition, source.folder, settings.allow_missing)
     return Plan(

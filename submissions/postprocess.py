@@ -125,7 +125,7 @@ def postprocess(matched: Matched, judged: Judged, metric: Metric, phylum: str = 
     state = _State.start(matched, judged)
     trials = []
     for name in KINDS:
-        if name == "decode" and phylum == "no":
+        if name == "decode" and phylum not in ("auto", "decode"):
             continue
         tried = state.with_step(name, metric)
         if tried is None:

@@ -88,16 +88,17 @@ def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Prediction
 
 def _extract(runs: list[RunPlan], dataset: Dataset, engine: Engine, cache_gb: float) -> None:
     """Compute the features that unfinished runs need, once for all of them; older banks make room, never those of this plan."""
+    banked = [run for run in runs if run.candidate.fit in ("probe", "tail")]
     wanted = [
         bank
-        for run in runs
-        if run.candidate.fit in ("probe", "tail") and unfinished_folds(run_dir(dataset.folder, run), dataset.n_folds)
+        for run in banked
+        if unfinished_folds(run_dir(dataset.folder, run), dataset.n_folds)
         for bank in wanted_banks(run, dataset.in_folds["sha"].tolist(), dataset.readable_test["sha"].tolist())
     ]
     n_missing = sum(len(bank.missing(CACHE)) for bank in set(wanted))
     with bar_if("features", n_missing, "views") as listener:
         fill_banks(wanted, engine, listener, CACHE)
-    trim(cache_gb * 1e9, {bank.spec.key for bank in wanted}, CACHE)
+    trim(cache_gb * 1e9, {bank.spec.key for run in banked for bank in wanted_banks(run, (), ())}, CACHE)
 
 
 def result_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], combined: Combined) -> list[Line]:

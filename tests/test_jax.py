@@ -38,6 +38,7 @@ def test_the_backbones_keep_their_contract_on_jax() -> None:
         env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+import folds.fit
 import folds.loop
 import folds.train
 from comp.augment import policy
@@ -83,7 +84,7 @@ def test_it_learns_and_its_weights_predict_what_it_wrote(dataset: Dataset) -> No
     valid = np.load(folder / "valid.npy")
     truth = dataset.index_of(dataset.train["label"][dataset.train["fold"] == 1])
     assert (valid.argmax(axis=1) == truth).mean() >= 0.9
-    model = folds.train.make_network(run_plan(dataset, recipe).candidate, recipe, 3, 3)
+    model = folds.fit.make_network(run_plan(dataset, recipe).candidate, recipe, 3, 3)
     model.load_weights(folder / "model.weights.h5")
     shas = dataset.train["sha"][dataset.train["fold"] == 1].tolist()
     inputs = PixelInputs(ImageStore(PixelSpec(16)), policy(0, frozenset()))

@@ -1,0 +1,117 @@
+"""Promises 5 and 8 for fits on frozen parts: the same bytes when repeated, resumed, or after another fit of the same worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import folds.features
+import folds.loop
+from comp.images import PixelSpec
+from comp.store import read_marker
+from folds.dataset import Dataset
+from folds.runs import RunPlan, fold_dir, run_dir
+from tests.frozen import PIXELS, fit, frozen_plan, model_weights, save_tiny, untrained
+from tests.made import squares_dataset
+
+CUT = "block3_pool"
+ALL_ON: dict[str, Any] = {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "unfreeze": 0.4, "depth_decay": 0.9}
+FITS: dict[str, dict[str, Any]] = {
+    "probe": {"mixup": 0.2, "ema": 0.9},
+    "tail": {"cut": CUT, "pool": "gem", "head": "cosine", **ALL_ON},
+    "full": ALL_ON,
+}
+RESULTS = ("valid.npy", "test.npy", "ids.json")
+
+
+@pytest.fixture(autouse=True)
+def _policy() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    folds.features._extractor.cache_clear()
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def dataset(in_folder: Path) -> Dataset:
+    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
+
+
+@pytest.fixture
+def weights(in_folder: Path) -> Path:
+    return save_tiny(in_folder / "mine" / "vgg.weights.h5")
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+def fold_of(dataset: Dataset, plan: RunPlan, fold: int = 0) -> Path:
+    return fold_dir(run_dir(dataset.folder, plan), fold)
+
+
+class Killed(Exception):
+    """Stands for a kill: it passes through everything."""
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, n_epochs: int) -> None:
+    real = folds.loop._Loop.on_epoch_end
+
+    def end(self: Any, epoch: int, logs: Any = None) -> None:
+        real(self, epoch, logs)
+        if epoch + 1 == n_epochs:
+            raise Killed
+
+    monkeypatch.setattr(folds.loop._Loop, "on_epoch_end", end)
+
+
+@pytest.mark.parametrize("fitted", FITS)
+def test_resumed_and_after_another_fit_it_is_the_same_to_the_last_bit(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch, fitted: str
+) -> None:
+    plan = frozen_plan(dataset, weights, fitted, **FITS[fitted])  # type: ignore[arg-type]
+    expected = results(fit(dataset, plan))
+    end = model_weights(fold_of(dataset, plan), plan, weights)
+    fold_of(dataset, plan).rename(dataset.folder / "undisturbed")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        with pytest.raises(Killed):
+            fit(dataset, plan)
+    assert read_marker(fold_of(dataset, plan)) is None
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    fit(dataset, frozen_plan(dataset, weights, "probe", seed=5, epochs=1, head="cosine"))  # by the same worker
+    resumed = fit(dataset, plan)
+    assert results(resumed) == expected
+    assert all((a == b).all() for a, b in zip(model_weights(resumed, plan, weights), end, strict=True))
+    assert len(json.loads((resumed / "history.json").read_text())["loss"]) == 3
+    before = [np.asarray(weight) for weight in untrained(plan, weights).weights]
+    assert all((a != b).any() for a, b in zip(end, before, strict=True))  # the exponent of the pooling too
+
+
+def test_killed_after_the_last_epoch_the_average_still_predicts(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = frozen_plan(dataset, weights, "probe", ema=0.9)
+    expected = results(fit(dataset, plan))
+    fold_of(dataset, plan).rename(dataset.folder / "undisturbed")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 3)
+        with pytest.raises(Killed):
+            fit(dataset, plan)
+    assert results(fit(dataset, plan)) == expected
+
+
+def test_a_tail_starts_from_a_head_that_has_learnt(dataset: Dataset, weights: Path) -> None:
+    warm = frozen_plan(dataset, weights, "tail", cut=CUT, epochs=1, head_epochs=200, learning_rate=1e-9, dropout=0.0)
+    cold = replace(warm, recipe=replace(warm.recipe, head_epochs=0))
+    first, other = (json.loads((fit(dataset, plan) / "history.json").read_text())["loss"][0] for plan in (warm, cold))
+    assert first < other - 0.2
+    assert not (fold_of(dataset, warm) / "head").exists()
