@@ -159,6 +159,31 @@ def compare(
 
 
 @app.command()
+def leaderboard(competition: Competition = "specimens", data8: Data8 = None) -> None:
+    """List runs and CSVs by CV with intervals, test and Kaggle scores; what the top one does not beat is marked."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.leaderboard import leaderboard as run_leaderboard
+    from submissions.leaderboard import show_leaderboard
+    from submissions.stored import find_dataset
+
+    record = load_competition(competition)
+    dataset = find_dataset(record.name, data8)
+    last_line(show_leaderboard(run_leaderboard(dataset, record), dataset, record))
+
+
+@app.command()
+def scores(
+    file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
+) -> None:
+    """Show where a CSV's ensemble is good and where not, by phylum and by family; the table of families is the last line."""
+    from comp.console import last_line
+    from submissions.tables import score_tables
+
+    last_line(score_tables(file))
+
+
+@app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
 ) -> None:

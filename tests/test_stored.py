@@ -31,9 +31,10 @@ def dataset(in_folder: Path) -> Dataset:
 
 def submission(dataset: Dataset, runs: list[Path], tables: Any) -> Path:
     combined = combine(SQUARES, dataset, {run.name: read_predictions(run) for run in runs})
+    found = score(dataset, combined.predictions.oof, "macro_f1")
     manifest = {
         "metric": "macro_f1",
-        "cv": {"score": round(score(dataset, combined.predictions.oof, "macro_f1").value, 6)},
+        "cv": {"score": round(found.value, 6), "low": found.low, "high": found.high},
         "runs": [{"folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
         "ensemble": combined.facts(),
         "format": facts_of_format(SQUARES),
