@@ -184,6 +184,32 @@ def scores(
 
 
 @app.command()
+def suspects(
+    competition: Competition = "specimens",
+    data: Data = None,
+    data_root: DataRoot = Path("data"),
+    file: Annotated[Path | None, typer.Option(help="CSV whose ensemble judges; the newest where not given.")] = None,
+    data8: Data8 = None,
+    jobs: Jobs = None,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """List the rows most likely mislabelled, and how alike train and test are; the last line is a sheet of photos."""
+    from comp.console import last_line
+    from comp.engine import open_engine
+    from comp.registry import load_competition
+    from comp.sources import find_source
+    from comp.tables import read_tables
+    from submissions.stored import find_dataset
+    from submissions.suspects import newest_csv
+    from submissions.suspects import suspects as run_suspects
+
+    record = load_competition(competition)
+    judge = file or newest_csv(find_dataset(record.name, data8))
+    tables = read_tables(record, find_source(record, data, data_root).folder, allow_missing)
+    last_line(run_suspects(judge, tables, open_engine("local", jobs)))
+
+
+@app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
 ) -> None:
