@@ -1,4 +1,4 @@
-"""What `python -m submissions` offers: submit, train, grade, check."""
+"""What `python -m submissions` offers: the main job, and what is done with finished runs and CSVs."""
 
 from __future__ import annotations
 
@@ -207,6 +207,20 @@ def suspects(
     judge = file or newest_csv(find_dataset(record.name, data8))
     tables = read_tables(record, find_source(record, data, data_root).folder, allow_missing)
     last_line(run_suspects(judge, tables, open_engine("local", jobs)))
+
+
+@app.command()
+def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
+    """Show what the condition column (the phylum) is worth to each finished run, with paired intervals."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.ablate import ablate as run_ablate
+    from submissions.ablate import show_ablation
+    from submissions.stored import find_dataset
+
+    record = load_competition(competition)
+    dataset = find_dataset(record.name, data8)
+    last_line(show_ablation(run_ablate(dataset, record), dataset, record))
 
 
 @app.command()
