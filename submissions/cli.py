@@ -224,6 +224,21 @@ def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
 
 
 @app.command()
+def unseen(
+    group: Annotated[str, typer.Argument(help="Column that folds are grouped by, such as the species (GROUP).")],
+    competition: Competition = "specimens",
+    metric: Annotated[str | None, typer.Option(help="A metric; the competition's own where not given.")] = None,
+) -> None:
+    """Show what recipes score on seen and on unseen groups, where they were trained over plain and over grouped folds."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.species import show_seen_unseen
+
+    record = load_competition(competition)
+    last_line(show_seen_unseen(record, group, metric or record.metric))
+
+
+@app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
 ) -> None:
