@@ -152,10 +152,10 @@ def compare(
     """Tell whether B is really better than A: over the same rows, and over training seeds where both have several."""
     from comp.registry import load_competition
     from submissions.compare import compare_runs
-    from submissions.stored import find_dataset
+    from submissions.stored import view_dataset
 
     record = load_competition(competition)
-    compare_runs(find_dataset(record.name, data8), a, b, metric or record.metric)
+    compare_runs(view_dataset(record.name, data8), a, b, metric or record.metric)
 
 
 @app.command()
@@ -165,10 +165,10 @@ def leaderboard(competition: Competition = "specimens", data8: Data8 = None) -> 
     from comp.registry import load_competition
     from submissions.leaderboard import leaderboard as run_leaderboard
     from submissions.leaderboard import show_leaderboard
-    from submissions.stored import find_dataset
+    from submissions.stored import view_dataset
 
     record = load_competition(competition)
-    dataset = find_dataset(record.name, data8)
+    dataset = view_dataset(record.name, data8)
     last_line(show_leaderboard(run_leaderboard(dataset, record), dataset, record))
 
 
@@ -199,12 +199,12 @@ def suspects(
     from comp.registry import load_competition
     from comp.sources import find_source
     from comp.tables import read_tables
-    from submissions.stored import find_dataset
+    from submissions.stored import view_dataset
     from submissions.suspects import newest_csv
     from submissions.suspects import suspects as run_suspects
 
     record = load_competition(competition)
-    judge = file or newest_csv(find_dataset(record.name, data8))
+    judge = file or newest_csv(view_dataset(record.name, data8))
     tables = read_tables(record, find_source(record, data, data_root).folder, allow_missing)
     last_line(run_suspects(judge, tables, open_engine("local", jobs)))
 
@@ -216,10 +216,10 @@ def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
     from comp.registry import load_competition
     from submissions.ablate import ablate as run_ablate
     from submissions.ablate import show_ablation
-    from submissions.stored import find_dataset
+    from submissions.stored import view_dataset
 
     record = load_competition(competition)
-    dataset = find_dataset(record.name, data8)
+    dataset = view_dataset(record.name, data8)
     last_line(show_ablation(run_ablate(dataset, record), dataset, record))
 
 
