@@ -7,7 +7,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train leaderboard verify folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
@@ -34,6 +34,12 @@ submit: .venv  ## the whole job: data, folds, training, ensemble, checked CSV (i
 
 train: .venv  ## train what is missing of the same plan, and show the scores
 	$(call run,$(PY) -m submissions train $(data_options) $(training_options))
+
+leaderboard: .venv  ## list runs and ensembles by CV, what the top one does not beat marked
+	$(call run,$(PY) -m submissions leaderboard $(call option,COMP,competition))
+
+verify: .venv  ## make FILE=file.csv again from the stored predictions of its manifest
+	$(call run,$(PY) -m submissions verify $(call quoted,$(value FILE)))
 
 folds: .venv  ## assign the folds and show how even they are
 	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(call option,JOBS,jobs))
@@ -101,7 +107,7 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: BAGS=20            greedy selection in so many bags besides
 #: WITH="a b"         predictions of other tools, admitted by add-run, in the ensemble too
 #: OUT=file           where the result is written
-#: FILE=file.csv      the CSV that results is about
+#: FILE=file.csv      the CSV that results or verify is about
 #: YES=1              clean-runs does not ask
 #: ARGS="..."         appended as it stands: make test ARGS="-k folds"
 #: REAL_DATA=folder   real photos that the tests use (default ../shared/data)

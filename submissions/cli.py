@@ -1,4 +1,4 @@
-"""What `python -m submissions` offers: submit, train, grade, check."""
+"""What `python -m submissions` offers: the main job, and what is done with finished runs and CSVs."""
 
 from __future__ import annotations
 
@@ -152,10 +152,90 @@ def compare(
     """Tell whether B is really better than A: over the same rows, and over training seeds where both have several."""
     from comp.registry import load_competition
     from submissions.compare import compare_runs
-    from submissions.stored import find_dataset
+    from submissions.stored import view_dataset
 
     record = load_competition(competition)
-    compare_runs(find_dataset(record.name, data8), a, b, metric or record.metric)
+    compare_runs(view_dataset(record.name, data8), a, b, metric or record.metric)
+
+
+@app.command()
+def leaderboard(competition: Competition = "specimens", data8: Data8 = None) -> None:
+    """List runs and CSVs by CV with intervals, test and Kaggle scores; what the top one does not beat is marked."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.leaderboard import leaderboard as run_leaderboard
+    from submissions.leaderboard import show_leaderboard
+    from submissions.stored import view_dataset
+
+    record = load_competition(competition)
+    dataset = view_dataset(record.name, data8)
+    last_line(show_leaderboard(run_leaderboard(dataset, record), dataset, record))
+
+
+@app.command()
+def scores(
+    file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
+) -> None:
+    """Show where a CSV's ensemble is good and where not, by phylum and by family; the table of families is the last line."""
+    from comp.console import last_line
+    from submissions.tables import score_tables
+
+    last_line(score_tables(file))
+
+
+@app.command()
+def suspects(
+    competition: Competition = "specimens",
+    data: Data = None,
+    data_root: DataRoot = Path("data"),
+    file: Annotated[Path | None, typer.Option(help="CSV whose ensemble judges; the newest where not given.")] = None,
+    data8: Data8 = None,
+    jobs: Jobs = None,
+    allow_missing: AllowMissing = False,
+) -> None:
+    """List the rows most likely mislabelled, and how alike train and test are; the last line is a sheet of photos."""
+    from comp.console import last_line
+    from comp.engine import open_engine
+    from comp.registry import load_competition
+    from comp.sources import find_source
+    from comp.tables import read_tables
+    from submissions.stored import view_dataset
+    from submissions.suspects import newest_csv
+    from submissions.suspects import suspects as run_suspects
+
+    record = load_competition(competition)
+    judge = file or newest_csv(view_dataset(record.name, data8))
+    tables = read_tables(record, find_source(record, data, data_root).folder, allow_missing)
+    last_line(run_suspects(judge, tables, open_engine("local", jobs)))
+
+
+@app.command()
+def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
+    """Show what the condition column (the phylum) is worth to each finished run, with paired intervals."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.ablate import ablate as run_ablate
+    from submissions.ablate import show_ablation
+    from submissions.stored import view_dataset
+
+    record = load_competition(competition)
+    dataset = view_dataset(record.name, data8)
+    last_line(show_ablation(run_ablate(dataset, record), dataset, record))
+
+
+@app.command()
+def unseen(
+    group: Annotated[str, typer.Argument(help="Column that folds are grouped by, such as the species (GROUP).")],
+    competition: Competition = "specimens",
+    metric: Annotated[str | None, typer.Option(help="A metric; the competition's own where not given.")] = None,
+) -> None:
+    """Show what recipes score on seen and on unseen groups, where they were trained over plain and over grouped folds."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.species import show_seen_unseen
+
+    record = load_competition(competition)
+    last_line(show_seen_unseen(record, group, metric or record.metric))
 
 
 @app.command()

@@ -45,18 +45,27 @@ class Comparison:
     n_seeds: tuple[int, int]
 
     @property
-    def is_real(self) -> bool:
+    def is_beyond_noise(self) -> bool:
         """Return whether the whole interval lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
     @property
+    def is_real(self) -> bool:
+        """Return whether that can be said of the recipes: only where the interval covers training seeds too."""
+        return self.is_beyond_noise and self.covers == "rows and seeds"
+
+    @property
     def verdict(self) -> str:
         """Return the answer in words."""
-        more = "" if self.covers == "rows and seeds" else ": train both with SEEDS=2 or more to know about seeds"
-        if not self.is_real:
-            return f"no real difference: it lies within the noise ({self.covers}{more})"
         which = "better" if self.gain > 0 else "worse"
-        return f"B is {which} than A, beyond the noise ({self.covers}{more})"
+        if not self.is_beyond_noise:
+            return f"no real difference: it lies within the noise ({self.covers})"
+        if self.is_real:
+            return f"B is really {which} than A ({self.covers})"
+        return (
+            f"this B is {which} than this A beyond the noise of rows, but one seed cannot tell whether the recipe is "
+            "(rows only): train both with SEEDS=2 or more"
+        )
 
 
 def compare(matched: Matched, a: Sequence[str], b: Sequence[str], metric: Metric) -> Comparison:

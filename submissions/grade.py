@@ -37,7 +37,7 @@ def grade_frame(
     frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
 ) -> dict[str, float]:
     """Grade a submission that is read as text; rows are matched by id, so their order does not matter."""
-    id_column, target_column = competition.submission_columns
+    id_column = competition.id_column
     if id_column not in frame.columns:
         raise Refused(f"{name}: it has no column {id_column!r}, only {', '.join(map(str, frame.columns))}")
     wanted = dict(zip(ids, labels, strict=True))
@@ -46,7 +46,7 @@ def grade_frame(
         first = f", the first foreign one is {foreign[0]!r}" if foreign else ""
         raise Refused(f"{name}: it has {len(frame)} ids, the answers have {len(wanted)}{first}")
     known = sorted(set(labels))
-    classes = sorted({*known, *frame[target_column]}) if competition.submission == "label" else known
+    classes = _classes(frame, competition, known)
     check_frame(frame, competition, list(frame[id_column]), classes, name)
     if frame[id_column].duplicated().any():
         raise Refused(f"{name}: id {frame[id_column][frame[id_column].duplicated()].iloc[0]!r} is there twice")
@@ -56,6 +56,20 @@ def grade_frame(
         one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *competition.also)
     }
     return {**scores, "n": len(frame)}
+
+
+def _classes(frame: pd.DataFrame, competition: Competition, known: list[str]) -> list[str]:
+    """Return the classes that count: those of the answers, and those that the submission tells besides.
+
+    A class that only the submission has is no error where the test set happens to hold none of it.
+    """
+    id_column, target_column = competition.submission_columns
+    if competition.submission == "label" and target_column in frame.columns:
+        return sorted({*known, *frame[target_column]})
+    if competition.submission == "probabilities":
+        told = [column for column in frame.columns if column != id_column]
+        return told if set(known) <= set(told) else known
+    return known
 
 
 def _probabilities(frame: pd.DataFrame, competition: Competition, classes: list[str]) -> np.ndarray:

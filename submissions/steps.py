@@ -83,8 +83,9 @@ def fit_prior(seen: Sight) -> Facts | None:
 
     Source: Menon et al., "Long-tail learning via logit adjustment" (ICLR 2021), its post-hoc form.
     """
-    counts = np.bincount(seen.truth, minlength=len(seen.classes))
-    shares = (counts + 1) / (counts + 1).sum()  # one more each: a class without rows must not win every photo
+    shares = np.bincount(seen.truth, minlength=len(seen.classes)) / len(seen.truth)
+    # rows that were chosen without a class (group folds leave some out) cannot tell that it is rare: it is moved like the mean
+    shares[shares == 0] = np.exp(np.log(shares[shares > 0]).mean())
     return seen.best([{"tau": tau, "shares": [float(share) for share in shares]} for tau in TAUS], adjust_prior)
 
 
@@ -94,13 +95,17 @@ def adjust_prior(facts: Facts, table: Floats) -> Floats:
 
 
 def fit_bias(seen: Sight) -> Facts | None:
-    """Find one bias a class, class after class from the most frequent on, each the best of a few; label metrics only."""
+    """Find one bias a class, class after class from the most frequent on, each the best of a few; label metrics only.
+
+    A class that no row seen has keeps none: its labels would all be wrong here, and need not be elsewhere.
+    """
     if seen.metric.of_labels is None:
         return None
     logits = log_of(seen.table).astype(np.float64)
     bias = np.zeros(len(seen.classes))
     best = seen.score(logits)
-    for index in np.argsort(-np.bincount(seen.truth, minlength=len(bias)), kind="stable").tolist():
+    counts = np.bincount(seen.truth, minlength=len(bias))
+    for index in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist():
         offset, best = _best_offset(seen, logits, index, best)
         bias[index] = offset
         logits[:, index] += offset

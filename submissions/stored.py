@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from comp.console import say
 from comp.errors import BadInput, Refused
 from comp.spec import Competition
-from comp.store import key_of, read_json, read_marker
+from comp.store import MARKER, key_of, read_json, read_marker
 from folds.dataset import Dataset, load_dataset
 from folds.oof import Predictions, read_predictions
 from folds.runs import RUNS, read_run
@@ -26,22 +27,44 @@ def find_dataset(competition: str, data8: str | None = None, runs: Path = RUNS) 
     Raises:
         BadInput: If there is none, or several and none is named.
     """
-    folders = sorted(path.parent for path in (runs / competition).glob("*/dataset.json"))
-    if data8 is not None:
-        folders = [folder for folder in folders if folder.name == data8]
-    with_runs = [folder for folder in folders if finished_runs(folder)]
-    found = with_runs or folders
-    if not found:
-        named = f" {data8}" if data8 else ""
-        raise BadInput(
-            f"no fold table{named} of {competition} in {runs / competition}; make submit or make folds makes one"
-        )
+    found = _candidates(competition, data8, runs)
     if len(found) > 1:
         names = ", ".join(folder.name for folder in found)
         raise BadInput(
             f"{competition} has several fold tables here: {names}; name one of them: --data8 {found[0].name}"
         )
     return load_dataset(found[0])
+
+
+def view_dataset(competition: str, data8: str | None = None, runs: Path = RUNS) -> Dataset:
+    """Return the fold table to look at: the one named, else the one whose runs were finished last; others are told of.
+
+    Raises:
+        BadInput: If there is none.
+    """
+    found = _candidates(competition, data8, runs)
+    newest = max(found, key=lambda folder: max((_finished_at(run) for run in finished_runs(folder)), default=0))
+    if len(found) > 1:
+        others = ", ".join(folder.name for folder in found if folder != newest)
+        say(f"fold table {newest.name}, whose runs are the newest; others here: {others} (--data8)")
+    return load_dataset(newest)
+
+
+def _candidates(competition: str, data8: str | None, runs: Path) -> list[Path]:
+    """Return the folders of the fold tables that may be meant: those with finished runs, else all."""
+    folders = sorted(path.parent for path in (runs / competition).glob("*/dataset.json"))
+    if data8 is not None:
+        folders = [folder for folder in folders if folder.name == data8]
+    if not folders:
+        named = f" {data8}" if data8 else ""
+        raise BadInput(
+            f"no fold table{named} of {competition} in {runs / competition}; make submit or make folds makes one"
+        )
+    return [folder for folder in folders if finished_runs(folder)] or folders
+
+
+def _finished_at(run: Path) -> int:
+    return (run / MARKER).stat().st_mtime_ns
 
 
 def finished_runs(dataset_folder: Path) -> list[Path]:

@@ -167,6 +167,15 @@ def test_rows_that_are_not_scored_are_not_fitted_on() -> None:
         assert one == other, name
 
 
+def test_a_class_that_no_fitted_row_has_is_neither_favoured_nor_ruled_out() -> None:
+    matched = made_matched((1.0, 2.0))
+    rule = stack(matched, [matched.truth != 3], F1)[0]
+    others = [bias for index, bias in enumerate(rule.bias) if index != 3]
+    assert rule.bias[3] == pytest.approx(np.mean(others))
+    labels = blend(rule, matched.oof).argmax(axis=1)
+    assert 0.5 < (labels == 3).sum() / (matched.truth == 3).sum() < 1.5
+
+
 def test_the_same_runs_give_the_same_choice() -> None:
     one, other = (choose(made_matched(), F1, n_bags=2) for _ in range(2))
     assert one.reason == other.reason and [j.rule for j in one.judged] == [j.rule for j in other.judged]

@@ -24,7 +24,10 @@ LABEL_METRICS: dict[str, Callable[..., float]] = {
         truth, labels, labels=np.unique(truth), average="macro", zero_division=0, **k
     ),
     "qwk": lambda truth, labels, **k: (
-        sk.cohen_kappa_score(truth, labels, weights="quadratic", **k) if len({*truth, *labels}) > 1 else 1.0
+        # all grades, absent ones too: without them scikit-learn would bring those beside closer to each other
+        sk.cohen_kappa_score(truth, labels, weights="quadratic", labels=np.arange(max(*truth, *labels) + 1), **k)
+        if len({*truth, *labels}) > 1
+        else 1.0
     ),
 }
 

@@ -171,6 +171,15 @@ def test_prior_correction_helps_rare_classes_of_a_model_that_leans_on_the_prior(
     assert trials["prior correction"].is_kept and trials["prior correction"].gain > 0.05
 
 
+@pytest.mark.parametrize("name", ["prior correction", "bias"])
+def test_a_class_that_no_fitted_row_has_is_neither_favoured_nor_ruled_out(name: str) -> None:
+    matched = made_matched((2.0,))
+    facts = KINDS[name].fit(sight(matched, matched.oof[0], matched.truth != 3, F1))
+    assert facts is not None
+    labels = KINDS[name].apply(facts, matched.oof[0], matched.condition).argmax(axis=1)
+    assert 0.5 < (labels == 3).sum() / (matched.truth == 3).sum() < 1.5
+
+
 def test_clipping_saves_the_log_loss_of_a_model_that_is_too_sure() -> None:
     matched = made_matched((3.0,))
     table = np.eye(6, dtype=np.float32)[matched.oof[0].argmax(axis=1)]

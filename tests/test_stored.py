@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from folds.oof import read_predictions, score
 from submissions.combine import combine
 from submissions.compare import compare_runs, runs_named
 from submissions.outside import add_run, outside_runs
-from submissions.stored import find_dataset, key_of_run
+from submissions.stored import find_dataset, key_of_run, view_dataset
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_submission, write_submission
 from tests.made import CLASSES, SQUARES, squares_dataset
@@ -31,9 +32,10 @@ def dataset(in_folder: Path) -> Dataset:
 
 def submission(dataset: Dataset, runs: list[Path], tables: Any) -> Path:
     combined = combine(SQUARES, dataset, {run.name: read_predictions(run) for run in runs})
+    found = score(dataset, combined.predictions.oof, "macro_f1")
     manifest = {
         "metric": "macro_f1",
-        "cv": {"score": round(score(dataset, combined.predictions.oof, "macro_f1").value, 6)},
+        "cv": {"score": round(found.value, 6), "low": found.low, "high": found.high},
         "runs": [{"folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
         "ensemble": combined.facts(),
         "format": facts_of_format(SQUARES),
@@ -204,3 +206,16 @@ def test_the_fold_table_is_found_or_asked_for(dataset: Dataset, in_folder: Path)
     assert find_dataset("squares").data8 == dataset.data8
     with pytest.raises(BadInput, match="no fold table 12345678 of squares"):
         find_dataset("squares", "12345678")
+
+
+def test_what_only_looks_takes_the_fold_table_of_the_newest_run(
+    dataset: Dataset, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = squares_dataset(in_folder / "more", n_test=9)[0]
+    for table in (other, dataset):
+        done = finished_run(table) / "done.json"
+        os.utime(done, ns=(1, 1 if table is other else 2))
+    assert view_dataset("squares").data8 == dataset.data8 and other.data8 in capsys.readouterr().out
+    assert view_dataset("squares", other.data8).data8 == other.data8
+    with pytest.raises(BadInput, match="several fold tables"):
+        find_dataset("squares")

@@ -115,3 +115,18 @@ def test_grading_refuses_malformed_files_and_answers(tmp_path: Path) -> None:
     table(TRUTH).drop(columns="colour").to_csv(tmp_path / "answers.csv", index=False)
     with pytest.raises(BadInput, match="no column 'colour'"):
         grade(tmp_path / "bad.csv", tmp_path / "answers.csv", SQUARES)
+
+
+def test_a_class_that_the_answers_happen_to_lack_is_no_error(tmp_path: Path) -> None:
+    table(["amber", "coral"], IDS[:2]).to_csv(tmp_path / "answers.csv", index=False)
+    told = pd.DataFrame({"id": IDS[:2], "coral": ["0.2", "0.7"], "blue": ["0.1", "0.2"], "amber": ["0.7", "0.1"]})
+    told.to_csv(tmp_path / "told.csv", index=False)
+    competition = replace(SQUARES, submission="probabilities", metric="log_loss")
+    scores = grade(tmp_path / "told.csv", tmp_path / "answers.csv", competition)
+    assert scores["accuracy"] == 1 and scores["log_loss"] == pytest.approx(-np.log(0.7))
+    told.drop(columns="coral").to_csv(tmp_path / "told.csv", index=False)
+    with pytest.raises(Refused, match="its columns are"):
+        grade(tmp_path / "told.csv", tmp_path / "answers.csv", competition)
+    table(["amber", "coral"], IDS[:2]).rename(columns={"colour": "color"}).to_csv(tmp_path / "told.csv", index=False)
+    with pytest.raises(Refused, match="its columns are"):
+        grade(tmp_path / "told.csv", tmp_path / "answers.csv", SQUARES)

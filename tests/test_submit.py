@@ -105,6 +105,13 @@ def test_seeds_train_every_candidate_again_on_the_same_folds(
     assert done.returncode == 0, done.stderr
     manifest = json.loads((home / done.stdout.splitlines()[-1]).with_suffix(".json").read_text())
     assert [run["seed"] for run in manifest["runs"]] == [0, 1]
+    assert {"method", "weights", "postprocessing", "by_fold", "judged"} <= set(manifest["ensemble"])
+    for words in ("naive", "nested", "gap", "best single run", "stacking", "is taken", "weights:"):
+        assert words in done.stdout
+    again = command(home, "submissions", "verify", done.stdout.splitlines()[-1])
+    assert again.returncode == 0 and "the same bytes" in again.stdout, again.stderr
+    table = command(home, "submissions", "leaderboard", "--competition", "./mine.py")
+    assert table.returncode == 0 and (home / table.stdout.splitlines()[-1]).is_file(), table.stderr
     assert len(list((home / "runs" / "squares").iterdir())) == 1
 
 
@@ -140,6 +147,10 @@ BAD_WORDS = {
     "one fold": (("--folds", "1"), "FOLDS=1"),
     "no jobs": (("--jobs", "0"), "JOBS=0"),
     "unknown group": (("--group", "species"), "species"),
+    "phylum without a condition column": (("--phylum", "decode"), "no condition column"),
+    "unknown phylum": (("--phylum", "yes"), "auto, no, decode"),
+    "fewer than no bags": (("--bags", "-1"), "BAGS=-1"),
+    "unknown outside run": (("--with", "theirs"), "add-run"),
     "unknown engine": (("--engine", "cloud"), "ENGINE=cloud"),
 }
 

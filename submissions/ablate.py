@@ -1,0 +1,134 @@
+"""Does the phylum help? The ways to use it side by side on one recipe, each against not using it, with paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from comp.bootstrap import resampled_scores
+from comp.console import say, show_table
+from comp.errors import BadInput
+from comp.metrics import Floats, Metric, metric
+from comp.spec import Competition
+from comp.store import write_text
+from folds.dataset import Dataset
+from folds.oof import read_predictions
+from submissions.matched import Matched, match
+from submissions.phylum import learn
+from submissions.postprocess import Step
+from submissions.steps import fit_decode, sight
+from submissions.stored import finished_runs
+
+BASE = "no"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to use the phylum: its score with interval, and how much better it is than not using it, with interval.
+
+    Attributes:
+        gain, gain_low, gain_high: Of paired resamples: both see the same rows; 0 for the way `no`.
+    """
+
+    name: str
+    score: float
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+def compare_ways(truth: np.ndarray, ways: Mapping[str, Floats], metric: Metric) -> list[Way]:
+    """Return each way with its gain over the way `no`, in the order given; 95 % intervals over rows.
+
+    Args:
+        truth: (N,) class index.
+        ways: An (N, C) out-of-fold table for each, `no` among them.
+    """
+    draws = {name: resampled_scores(metric, truth, table) for name, table in ways.items()}
+    scores = {name: metric.prepare(truth, table)(np.ones(len(truth))) for name, table in ways.items()}
+    sign = 1 if metric.direction == "higher" else -1
+    found = []
+    for name in ways:
+        low, high = np.quantile(draws[name], [0.025, 0.975])
+        gain_low, gain_high = np.quantile(sign * (draws[name] - draws[BASE]), [0.025, 0.975])
+        gain = metric.gain(scores[name], scores[BASE])
+        found.append(Way(name, scores[name], *map(float, (low, high, gain, gain_low, gain_high))))
+    return found
+
+
+def decoded(matched: Matched, run: int, metric: Metric) -> Floats:
+    """Return (N, C): a run's out-of-fold table, each fold decoded by what the rows outside it tell of the phyla.
+
+    Raises:
+        BadInput: If the phylum is no function of the class.
+    """
+    table = matched.oof[run].copy()
+    for k in matched.folds:
+        facts = fit_decode(sight(matched, matched.oof[run], matched.fitted(k), metric))
+        if facts is None:
+            lines = "; ".join(learn(matched.truth, matched.condition, matched.classes).contradictions[:5])
+            raise BadInput(f"the condition cannot be decoded: {lines or 'no train row has one'}; mend the table")
+        rows = matched.fold == k
+        table[rows] = Step("decode", facts).apply(matched.oof[run][rows], matched.condition[rows])
+    return table
+
+
+def ablate(dataset: Dataset, competition: Competition) -> dict[str, list[Way]]:
+    """Return for each finished run over a fold table the ways to use the phylum.
+
+    Raises:
+        BadInput: If the competition has no condition column, or there is no finished run.
+    """
+    if competition.condition_column is None:
+        raise BadInput(f"{competition.name} has no condition column, so there is nothing to leave out")
+    runs = {run.name: read_predictions(run) for run in finished_runs(dataset.folder)}
+    if not runs:
+        raise BadInput(f"no finished run of {competition.name} over fold table {dataset.data8}; make submit makes some")
+    matched, chosen = match(dataset, runs), metric(competition.metric)
+    counted = matched.is_counted
+    return {
+        name: compare_ways(
+            matched.truth[counted],
+            {BASE: matched.oof[index][counted], "decode": decoded(matched, index, chosen)[counted]},
+            chosen,
+        )
+        for index, name in enumerate(matched.names)
+    }
+
+
+def show_ablation(found: Mapping[str, list[Way]], dataset: Dataset, competition: Competition) -> Path:
+    """Print the table, write it as ablation.csv beside the runs, and return that path."""
+    rows = [
+        [
+            name if way.name == BASE else "",
+            way.name,
+            f"{way.score:.4f}",
+            f"{way.low:.4f} to {way.high:.4f}",
+            "" if way.name == BASE else f"{way.gain:+.4f}",
+            "" if way.name == BASE else f"{way.gain_low:+.4f} to {way.gain_high:+.4f}",
+        ]
+        for name, ways in found.items()
+        for way in ways
+    ]
+    columns = [
+        "run",
+        competition.condition_column or "",
+        competition.metric,
+        "95 % interval",
+        "gain",
+        "95 % interval of it",
+    ]
+    show_table(f"{competition.name}, out-of-fold over {len(dataset.in_folds):,} rows", columns, rows)
+    n_real = sum(way.gain_low > 0 for ways in found.values() for way in ways if way.name != BASE)
+    n_ways = sum(len(ways) - 1 for ways in found.values())
+    say(f"{n_real} of {n_ways} gains lie above zero with their whole interval (rows only, paired)")
+    path = dataset.folder / "ablation.csv"
+    table = pd.DataFrame([{"run": name, **vars(way)} for name, ways in found.items() for way in ways])
+    write_text(path, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    return path

@@ -1,0 +1,200 @@
+"""The local leaderboard: every finished run and every CSV over one fold table, by CV, with what the top one does not beat marked."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from comp.bootstrap import resampled_scores
+from comp.console import say, show_table
+from comp.errors import BadInput, FoldboardError
+from comp.metrics import Floats, Metric, metric
+from comp.spec import Competition
+from comp.store import read_json, read_marker, write_text
+from folds.dataset import Dataset
+from folds.oof import Predictions, align, read_predictions
+from folds.runs import RUNS, fold_dir
+from submissions.stored import finished_runs, is_outside, rebuild
+
+LEDGER = RUNS / "ledger.csv"
+Z = 1.96  # of a 95 % interval
+MEDALS = ("gold", "silver", "bronze", "median")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One line of the leaderboard.
+
+    Attributes:
+        draws: (B,) its score in each bootstrap resample, the same rows for all entries; None where its runs are gone.
+        test: Score on the hold-out, or on other known answers, else None.
+        seconds: Of work behind it.
+        parameters: Of the networks behind one model of it, 0 where unknown.
+        public, private: Kaggle's scores, as the ledger has them.
+        is_tied: Whether the top entry does not beat it beyond the noise of rows.
+        medal: The band of the medal lines that its best known score lies in.
+    """
+
+    name: str
+    kind: str
+    cv: float
+    low: float
+    high: float
+    draws: Floats | None = None
+    test: float | None = None
+    seconds: float = 0.0
+    parameters: int = 0
+    public: str = ""
+    private: str = ""
+    is_tied: bool = False
+    medal: str = ""
+
+
+def leaderboard(dataset: Dataset, competition: Competition, ledger: Path = LEDGER) -> list[Entry]:
+    """Return the entries, the best CV first.
+
+    The CV of a CSV is its nested score. A CSV whose runs are gone keeps the score of its manifest and is not compared.
+
+    Raises:
+        BadInput: If there is no finished run.
+    """
+    chosen = metric(competition.metric)
+    runs = finished_runs(dataset.folder)
+    entries = [_of_run(run, dataset, chosen) for run in runs]
+    known = _kaggle_scores(ledger)
+    for path in sorted((dataset.folder / "submissions").glob("*.json")):
+        entries.append(_of_manifest(path, chosen, known))
+    if not entries:
+        raise BadInput(f"no finished run of {competition.name} over fold table {dataset.data8}; make submit makes some")
+    entries.sort(key=lambda one: (-one.cv if chosen.direction == "higher" else one.cv, one.name))
+    tied = _tied(entries, chosen)
+    return [
+        replace(one, is_tied=is_tied, medal=medal_of(competition.medals, _best_known(one), chosen))
+        for one, is_tied in zip(entries, tied, strict=True)
+    ]
+
+
+def _of_run(run: Path, dataset: Dataset, chosen: Metric) -> Entry:
+    found = read_predictions(run)
+    oof = align(found.oof_ids, dataset.in_folds["id"].tolist(), found.oof, run.name)
+    markers = [read_marker(fold_dir(run, k)) or {} for k in range(dataset.n_folds)]
+    return replace(
+        _scored(run.name, "outside" if is_outside(run) else "run", oof, dataset, chosen),
+        test=_holdout_score(found, dataset, chosen),
+        seconds=float(sum(marker.get("seconds", 0.0) for marker in markers)),
+        parameters=int(max(marker.get("parameters", 0) for marker in markers)),
+    )
+
+
+def _scored(name: str, kind: str, oof: Floats, dataset: Dataset, chosen: Metric) -> Entry:
+    counted = ~dataset.in_folds["label"].isin(dataset.facts["classes_left_out"]).to_numpy()
+    truth, table = dataset.truth[counted], oof[counted]
+    draws = resampled_scores(chosen, truth, table)
+    low, high = (float(end) for end in np.quantile(draws, [0.025, 0.975]))
+    return Entry(name, kind, chosen.prepare(truth, table)(np.ones(len(truth))), low, high, draws)
+
+
+def _holdout_score(found: Predictions, dataset: Dataset, chosen: Metric) -> float | None:
+    if dataset.answers is None:
+        return None
+    known = dict(zip(dataset.test["id"], dataset.index_of(dataset.answers).tolist(), strict=True))
+    truth = np.array([known[row_id] for row_id in found.test_ids])
+    return chosen.prepare(truth, found.test)(np.ones(len(truth)))
+
+
+def _of_manifest(path: Path, chosen: Metric, known: Mapping[str, dict[str, str]]) -> Entry:
+    manifest: dict[str, Any] = read_json(path)
+    cv, ensemble = manifest["cv"], manifest.get("ensemble", {})
+    name = f"{path.stem}.csv ({ensemble.get('method', 'ensemble')} of {len(manifest['runs'])})"
+    entry = Entry(name, "CSV", cv["score"], cv["low"], cv["high"])
+    try:
+        made = rebuild(manifest, str(path))
+        again = _scored(name, "CSV", made.predictions.oof, made.dataset, chosen)
+        entry = replace(entry, draws=again.draws)
+    except FoldboardError:
+        pass  # its runs are gone or were made anew: what its manifest says is still true of it
+    scores = known.get(manifest["sha256"], {})
+    return replace(
+        entry,
+        test=(manifest.get("test") or {}).get(manifest["metric"]),
+        seconds=float(sum(run.get("seconds", 0.0) for run in manifest["runs"])),
+        public=scores.get("public_score", ""),
+        private=scores.get("private_score", ""),
+    )
+
+
+def _kaggle_scores(ledger: Path) -> dict[str, dict[str, str]]:
+    """Return what Kaggle last said of each CSV, by its hash; nothing where there is no ledger."""
+    found: dict[str, dict[str, str]] = {}
+    if not ledger.is_file():
+        return found
+    with ledger.open(newline="") as file:
+        for event in csv.DictReader(file):
+            scores = found.setdefault(str(event.get("sha256")), {})
+            scores.update({name: event[name] for name in ("public_score", "private_score") if event.get(name)})
+    return found
+
+
+def _tied(entries: Sequence[Entry], chosen: Metric) -> list[bool]:
+    """Return for each entry whether the top one does not beat it by more than 1.96 standard errors of the difference."""
+    top = entries[0]
+    if top.draws is None:
+        return [False] * len(entries)
+    found = []
+    for one in entries:
+        error = np.inf if one.draws is None else float((top.draws - one.draws).std(ddof=1))
+        found.append(one.draws is not None and chosen.gain(top.cv, one.cv) <= Z * error)
+    return found
+
+
+def _best_known(entry: Entry) -> float:
+    """Return the score that says most of the private board: its own, else the public one, else CV."""
+    for told in (entry.private, entry.public):
+        if told:
+            return float(told)
+    return entry.cv
+
+
+def medal_of(medals: Mapping[str, float], value: float, chosen: Metric) -> str:
+    """Return the highest medal line that a score reaches, `below median` where it reaches none, '' without lines."""
+    if not medals:
+        return ""
+    for name in MEDALS:
+        if name in medals and not chosen.is_better(medals[name], value):
+            return name
+    return "below median"
+
+
+SHOWN: dict[str, Callable[[Entry], str]] = {
+    "test": lambda one: "" if one.test is None else f"{one.test:.4f}",
+    "public": lambda one: one.public,
+    "private": lambda one: one.private,
+    "medal": lambda one: one.medal,
+    "seconds": lambda one: f"{one.seconds:.0f}",
+    "parameters": lambda one: f"{one.parameters:,}" if one.parameters else "",
+}
+
+
+def show_leaderboard(entries: Sequence[Entry], dataset: Dataset, competition: Competition) -> Path:
+    """Print the leaderboard, write it as leaderboard.csv beside the runs, and return that path."""
+    columns = {name: [tell(one) for one in entries] for name, tell in SHOWN.items()}
+    shown = {
+        "": [("= " if one.is_tied else "  ") + one.name for one in entries],
+        competition.metric: [f"{one.cv:.4f}" for one in entries],
+        "95 % interval": [f"{one.low:.4f} to {one.high:.4f}" for one in entries],
+        **{name: values for name, values in columns.items() if any(values)},
+    }
+    title = f"{competition.name}, fold table {dataset.data8}, {len(dataset.in_folds):,} rows"
+    show_table(title, list(shown), list(zip(*shown.values(), strict=True)))
+    say("= marks what the top one does not beat beyond the noise of rows; seeds of training are not in it")
+    path = dataset.folder / "leaderboard.csv"
+    names = [each.name for each in fields(Entry) if each.name != "draws"]
+    table = pd.DataFrame([{name: getattr(one, name) for name in names} for one in entries])
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    return path
