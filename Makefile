@@ -7,12 +7,12 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES FILE ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -43,6 +43,11 @@ inspect: .venv  ## show what the data holds: classes, sizes, unreadable files, t
 
 new: .venv  ## look at DATA=folder and write a competition file for it
 	$(call run,$(PY) -m comp new $(call option,DATA,data) $(call option,OUT,out))
+
+upload: .venv  ## hand a checked CSV in to Kaggle, at most once, and wait for its score
+	$(call run,$(PY) -m submissions upload $(call option,COMP,competition) $(call option,FILE,file) \
+	  $(call option,MESSAGE,message) $(call flag,YES,yes) $(call flag,DRY_RUN,dry-run) $(call flag,AGAIN,again) \
+	  $(call option,LEDGER,ledger) $(call option,DATA,data) $(call option,DATA_ROOT,data-root))
 
 perf: .venv  ## measure speed and memory, as ratios
 	$(call run,$(PY) -m benchmarks)
@@ -97,8 +102,12 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: CACHE_GB=20        bound on stored features; those used longest ago go first
 #: BANK_GB=8          bound on the features of one tail
 #: OUT=file           where the result is written
-#: FILE=file.csv      the CSV that results is about
-#: YES=1              clean-runs does not ask
+#: FILE=file.csv      the CSV that results or upload is about (upload: the last of make submit where not given)
+#: MESSAGE="..."      upload: shown beside the submission on Kaggle
+#: YES=1              clean-runs and upload do not ask
+#: DRY_RUN=1          upload does all but send
+#: AGAIN=1            upload sends the same file once more
+#: LEDGER=file        the record of uploads (default runs/ledger.csv)
 #: ARGS="..."         appended as it stands: make test ARGS="-k folds"
 #: REAL_DATA=folder   real photos that the tests use (default ../shared/data)
 #: PYTHON=python3.12  the Python that .venv is made with (default: the newest of 3.13, 3.12, 3.11)
