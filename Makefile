@@ -49,6 +49,10 @@ upload: .venv  ## hand a checked CSV in to Kaggle, at most once, and wait for it
 	  $(call option,MESSAGE,message) $(call flag,YES,yes) $(call flag,DRY_RUN,dry-run) $(call flag,AGAIN,again) \
 	  $(call option,LEDGER,ledger) $(call option,DATA,data) $(call option,DATA_ROOT,data-root))
 
+ledger: .venv  ## show the submissions with fresh scores, plot CV against LB, name two final picks
+	$(call run,$(PY) -m submissions ledger $(call option,COMP,competition) $(call option,LEDGER,ledger) \
+	  $(call flag,OFFLINE,offline))
+
 perf: .venv  ## measure speed and memory, as ratios
 	$(call run,$(PY) -m benchmarks)
 

@@ -38,6 +38,40 @@ def upload(
     last_line(ledger)
 
 
+def ledger(
+    competition: Competition,
+    ledger: Ledger = DEFAULT_LEDGER,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Kaggle for scores (OFFLINE=1).")] = False,
+) -> None:
+    """Show the submissions with their scores, refreshed; the last line is a plot of CV against LB, or the ledger."""
+    from comp.console import last_line
+    from comp.registry import load_competition
+    from submissions.scatter import write_scatter
+    from submissions.standing import refresh, show_ledger
+
+    record = load_competition(competition)
+    if not offline:
+        refresh(ledger, record)
+    found = show_ledger(ledger, record)
+    plot = write_scatter(ledger.parent / record.name / "cv_and_lb.svg", f"{record.name}: {record.metric}", found)
+    if plot or ledger.is_file():
+        last_line(plot or ledger)
+
+
+def kaggle_doctor(
+    competition: Annotated[str | None, typer.Option(help="Ask about this competition, too (COMP).")] = None,
+) -> None:
+    """Say what would work towards Kaggle and what not: credentials, network, rules, limits; nothing is sent."""
+    from comp.registry import load_competition
+    from submissions.doctor import examine
+
+    failure = examine(load_competition(competition) if competition else None)
+    if failure is not None:
+        raise failure
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line of submissions."""
     app.command()(upload)
+    app.command()(ledger)
+    app.command("kaggle-doctor")(kaggle_doctor)

@@ -33,6 +33,7 @@ class Event:
         sha256: Hash of the CSV that was handed in.
         runs, weights: Of the ensemble, separated by blanks, in the same order.
         cv, cv_se: Score over the out-of-fold table, and its standard error.
+        lb_se: The standard error that a score over the test rows has, by their number; the public part has a larger one.
         tag: What the submission's description ends with, so that it can be found again.
         reference: Kaggle's number of the submission.
     """
@@ -49,6 +50,7 @@ class Event:
     metric: str = ""
     cv: str = ""
     cv_se: str = ""
+    lb_se: str = ""
     commit: str = ""
     message: str = ""
     tag: str = ""

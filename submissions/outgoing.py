@@ -69,13 +69,16 @@ def _facts(manifest: dict[str, Any], path: Path) -> dict[str, str]:
     if not manifest:
         return {}
     cv, ensemble = manifest["cv"], manifest.get("ensemble", {})
+    error = (cv["high"] - cv["low"]) / NORMAL_95
+    more = (manifest["n_train"] / manifest["n_test"]) ** 0.5 if manifest.get("n_test") else 1.0
     return {
         "manifest": relative(path.with_suffix(".json")),
         "runs": " ".join(Path(run["folder"]).name for run in manifest["runs"]),
         "weights": " ".join(f"{weight:.6g}" for weight in ensemble.get("weights", [])),
         "metric": manifest["metric"],
         "cv": f"{cv['score']:.6f}",
-        "cv_se": f"{(cv['high'] - cv['low']) / NORMAL_95:.6f}",
+        "cv_se": f"{error:.6f}",
+        "lb_se": f"{error * more:.6f}",
         "commit": str(manifest.get("commit") or ""),
     }
 
