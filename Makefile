@@ -44,6 +44,9 @@ inspect: .venv  ## show what the data holds: classes, sizes, unreadable files, t
 new: .venv  ## look at DATA=folder and write a competition file for it
 	$(call run,$(PY) -m comp new $(call option,DATA,data) $(call option,OUT,out))
 
+data: .venv  ## download and unpack the data of COMP, from Kaggle or where its file says
+	$(call run,$(PY) -m comp data $(call option,COMP,competition) $(call option,DATA_ROOT,data-root))
+
 upload: .venv  ## hand a checked CSV in to Kaggle, at most once, and wait for its score
 	$(call run,$(PY) -m submissions upload $(call option,COMP,competition) $(call option,FILE,file) \
 	  $(call option,MESSAGE,message) $(call flag,YES,yes) $(call flag,DRY_RUN,dry-run) $(call flag,AGAIN,again) \

@@ -1,4 +1,4 @@
-"""What `python -m comp` offers: inspect, new, clean."""
+"""What `python -m comp` offers: inspect, new, data, clean."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def new(
     for line in describe(data).lines:
         say(line)
     last_line(write_competition(data, out))
+
+
+@app.command()
+def data(
+    competition: Annotated[str, typer.Option(help="Name of a competition, or ./file.py (COMP).")],
+    data_root: Annotated[Path, typer.Option(help="Below which data/<competition> is made (DATA_ROOT).")] = Path("data"),
+) -> None:
+    """Download and unpack a competition's raw files, where they are not there yet; their folder is the last line."""
+    from comp.console import last_line
+    from comp.data import get_data
+    from comp.registry import load_competition
+
+    last_line(get_data(load_competition(competition), data_root))
 
 
 @app.command()

@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if cut else body)
         self.wfile.flush()
         if cut:
-            self._reset()
+            self.close_connection = True
 
     # the methods of the API, by their names
 

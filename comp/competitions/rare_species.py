@@ -18,5 +18,6 @@ COMPETITION = Competition(
     metric="macro_f1",
     submission="label",
     candidates=("mobilenet", "efficientnet_v2", "resnet"),
+    sources=("hf:imageomics/rare-species",),
     folders=("rare_species", "rare-species", "animal-families"),
 )
