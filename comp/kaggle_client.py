@@ -7,32 +7,25 @@ client's own exceptions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any, TypeVar
 
 from comp.console import say
 from comp.errors import (
     BadInput,
-    Closed,
     CredentialsWrong,
     FoldboardError,
     NoCredentials,
     NoNetwork,
-    NotThere,
-    RemoteError,
-    RulesNotAccepted,
     ServerTrouble,
 )
 from comp.kaggle_credentials import Credentials, find_credentials
+from comp.kaggle_refusals import is_never_sent, message_of, refusal, status_of
 from comp.patience import Again, Patience, patiently, retry_after
 
 Reply = TypeVar("Reply")
 PAGE = 200
 MOST_PAGES = 50
-WEB = "https://www.kaggle.com/competitions"
-_CLOSED_WORDS = ("deadline", "has ended", "closed", "no longer accept", "not accepting", "submissions are disabled")
 
 
 class Lost(Exception):
@@ -241,32 +234,13 @@ class Kaggle:
 
     def _refusal(self, reply: Any, about: str, text: str) -> Exception:
         """Return what a reply with an error status means: `Again` where it may pass."""
-        status = _status(reply)
-        said = self.scrub(_message(reply) or text)
+        status = status_of(reply)
+        said = self.scrub(message_of(reply) or text)
         if status == 429 or status >= 500:
             what = "too many requests" if status == 429 else "an error of its own"
             failure = ServerTrouble(f"Kaggle answers {status}, {what}, about {about} ({said})")
             return Again(failure, retry_after(reply.headers.get("Retry-After")), did_nothing=status == 429)
         return refusal(status, said, about, self.credentials.source)
-
-
-def refusal(status: int, said: str, about: str, source: str) -> RemoteError:
-    """Return the failure that a 4xx status stands for, with what to do next."""
-    if any(word in said.lower() for word in _CLOSED_WORDS) and status in (400, 403):
-        return Closed(f"{about}: Kaggle takes no submissions any more ({said}); see {WEB}/{about}")
-    if status == 401:
-        return CredentialsWrong(
-            f"Kaggle does not take the credentials from {source} (401, {said}): make a new token on "
-            "https://www.kaggle.com/settings and put it there"
-        )
-    if status == 403:
-        return RulesNotAccepted(
-            f"{about}: Kaggle denies access (403, {said}): accept the rules on {WEB}/{about}/rules while logged in, "
-            "then run the same command again"
-        )
-    if status == 404:
-        return NotThere(f"{about}: Kaggle has no such thing (404, {said}): check the name on {WEB}")
-    return RemoteError(f"{about}: Kaggle refuses ({status}, {said})")
 
 
 def open_client(credentials: Credentials, patience: Patience) -> Any:
@@ -312,18 +286,6 @@ def with_timeouts(session: Any, patience: Patience) -> Any:
     return session
 
 
-def is_never_sent(error: Exception) -> bool:
-    """Return whether a connection never stood, so that the server cannot have got the request."""
-    import requests
-    from urllib3.exceptions import NewConnectionError
-
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    # urllib3 2.8 calls any broken connection through a proxy a proxy error, even after the request was sent
-    return isinstance(getattr(reason, "original_error", reason), NewConnectionError)
-
-
 def _request(method: str) -> Any:
     from kagglesdk.competitions.types import competition_api_service as types
 
@@ -344,22 +306,3 @@ def _download_request(method: str, names: tuple[str, ...]) -> Any:
 
 def _camel(method: str) -> str:
     return "".join(word.capitalize() for word in method.split("_"))
-
-
-def _status(reply: Any) -> int:
-    """Return the status of an error; Kaggle may hide it in the body of a reply that is 200 outside."""
-    status = int(reply.status_code)
-    return status if status >= 400 else int(_body(reply).get("code", 500))
-
-
-def _message(reply: Any) -> str:
-    return str(_body(reply).get("message", ""))
-
-
-def _body(reply: Any) -> dict[str, Any]:
-    with closing(reply):
-        try:
-            found = json.loads(reply.text)
-        except (ValueError, OSError, RuntimeError):
-            return {}
-    return found if isinstance(found, dict) else {}

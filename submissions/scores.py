@@ -22,7 +22,10 @@ def wait_for_score(created: Event, kaggle: Kaggle, ledger: Path) -> Event:
     if created.event == "scored":
         say(score_line(created))
         return created
-    with console().status("waiting for the score") as status:
+    out = console()
+    if not out.is_terminal:
+        say("waiting for the score")
+    with out.status("waiting for the score") as status:
         for number, pause in enumerate([*waits(kaggle.patience.poll, kaggle.patience.score), 0.0]):
             event = refreshed(created, kaggle, ledger)
             if event.event in ("scored", "failed"):

@@ -19,8 +19,9 @@ from comp.console import relative, say, show_facts
 from comp.errors import BadInput, Closed, LimitReached, OutcomeUnknown, RemoteError, RulesNotAccepted
 from comp.fetch import UploadExpired
 from comp.fetch import upload as send_bytes
-from comp.kaggle_client import WEB, Kaggle, Lost
+from comp.kaggle_client import Kaggle, Lost
 from comp.kaggle_credentials import permission_warning
+from comp.kaggle_refusals import WEB
 from comp.patience import Again, patiently, waits
 from comp.store import locked
 from folds.runs import RUNS
