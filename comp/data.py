@@ -18,6 +18,7 @@ from comp.errors import BadInput, NoSpace, Refused
 from comp.kaggle_client import Kaggle
 from comp.kaggle_credentials import permission_warning
 from comp.patience import Patience
+from comp.registry import load
 from comp.spec import Competition
 from comp.store import beside, disk_full_is_one_line, locked, sweep
 from comp.transfer import fetch, open_url
@@ -84,6 +85,8 @@ def get_data(competition: Competition, data_root: Path, patience: Patience | Non
         downloads = data_root / f".{competition.name}.download"
         with disk_full_is_one_line(folder), _made(folder) as new:
             _bring(origin, downloads, new, competition, patience or Patience())
+            if competition.reshape:
+                load("comp.reshapes", competition.reshape).reshape(new)
         shutil.rmtree(downloads, ignore_errors=True)
     return folder
 

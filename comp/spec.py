@@ -48,6 +48,7 @@ class Competition:
         slug: Name of the competition on Kaggle, or None: what is uploaded to, and where data come from first.
         sources: Further places to download the data from, the first that is named is used where there is no slug:
             `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` (Hugging Face), or `https://...#sha256=HASH`.
+        reshape: Module of `comp.reshapes` that brings what was downloaded into the layout, or None.
         medals: Score of the gold, silver, bronze and median line of the private leaderboard.
     """
 
@@ -80,6 +81,7 @@ class Competition:
     fold_seed: int = 2026
     slug: str | None = None
     sources: tuple[str, ...] = ()
+    reshape: str | None = None
     folders: tuple[str, ...] = ()
     sample: str | None = None
     medals: Mapping[str, float] = field(default_factory=dict)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from comp.cli import app
 from comp.data import get_data, origin_of, parse_origin
 from comp.patience import Patience
 from comp.registry import load_competition, names
+from comp.reshapes.rare_species import reshape
 from comp.spec import Competition
 from comp.tables import read_tables
 from comp.transfer import BLOCK
@@ -216,3 +220,92 @@ def test_killed_in_the_middle_the_same_command_ends_with_the_data(server: Kaggle
     assert done.returncode == 0, done.stderr
     assert content(Path("data/cats_vs_dogs"))["train/cat.1.jpg"] == PHOTO
     assert not [path for path in Path("data").iterdir() if path.name.endswith(".tmp")]
+
+
+CATALOG = """rarespecies_id,eol_content_id,eol_page_id,kingdom,phylum,class,order,family,genus,species,sciName,common
+a-1,11,22,Animalia,Mollusca,Bivalvia,U,Unionidae,G,s,G s,none
+a-2,33,44,Animalia,Chordata,Aves,A,Ardeidae,G,s,G s,NA
+"""
+
+
+def published(folder: Path, n_photos: int = 2) -> Path:
+    """Lay out a folder as Hugging Face publishes Rare Species."""
+    (folder / "metadata").mkdir(parents=True)
+    (folder / "metadata" / "rarespecies-catalog.csv").write_text(CATALOG)
+    for key in ("11_22", "33_44")[:n_photos]:
+        photo = folder / "dataset" / f"animalia-{key}" / f"{key}_eol-full-size-copy.jpg"
+        photo.parent.mkdir(parents=True)
+        photo.write_bytes(b"jpg")
+    return folder
+
+
+def test_rare_species_as_published_becomes_what_the_course_hands_out(tmp_path: Path) -> None:
+    reshape(published(tmp_path))
+    train = read_tables(load_competition("rare_species"), tmp_path).train
+    assert train[["id", "label", "condition"]].to_numpy().tolist() == [
+        ["a-1", "unionidae", "mollusca"],
+        ["a-2", "ardeidae", "chordata"],
+    ]
+
+
+def test_photos_that_did_not_come_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(errors.Refused, match="1 photos that did not come"):
+        reshape(published(tmp_path, n_photos=1))
+
+
+class HubHandler(BaseHTTPRequestHandler):
+    """The few routes of Hugging Face that its client asks for one data set, over the files of a folder."""
+
+    folder: Path
+    status = 200
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        files = content(self.folder)
+        name = path.rpartition(f"/resolve/{'a' * 40}/")[2]
+        if self.status != 200:
+            self._send(self.status, b"{}")
+        elif path.startswith("/api/datasets/") and "/tree/" in path:
+            tree = [{"type": "file", "path": one, "size": len(data), "oid": "b" * 40} for one, data in files.items()]
+            self._send(200, json.dumps(tree).encode())
+        elif path.startswith("/api/datasets/"):
+            siblings = [{"rfilename": one} for one in files]
+            self._send(200, json.dumps({"id": "o/n", "sha": "a" * 40, "siblings": siblings}).encode())
+        else:
+            self._send(
+                200, files[name], {"ETag": f'"{hashlib.sha1(files[name]).hexdigest()}"', "X-Repo-Commit": "a" * 40}
+            )
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for key, value in {
+            **(headers or {}),
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+        }.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def test_a_data_set_of_hugging_face_through_its_own_library(in_folder: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    handler = type("Handler", (HubHandler,), {"folder": published(in_folder / "published")})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{hub.server_address[1]}"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
+        environment |= {"HF_ENDPOINT": address, "HF_HOME": str(in_folder / "hub"), "HF_HUB_DISABLE_XET": "1"}
+        command = [sys.executable, "-m", "comp", "data", "--competition", "rare_species"]
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+        hub.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "data/rare_species"
+    assert len(read_tables(load_competition("rare_species"), Path("data/rare_species")).train) == 2

@@ -19,5 +19,6 @@ COMPETITION = Competition(
     submission="label",
     candidates=("mobilenet", "efficientnet_v2", "resnet"),
     sources=("hf:imageomics/rare-species",),
+    reshape="rare_species",
     folders=("rare_species", "rare-species", "animal-families"),
 )
