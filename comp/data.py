@@ -125,7 +125,7 @@ def _competition_files(origin: Origin, downloads: Path, new: Path, patience: Pat
     def open_at(headers: dict[str, str]) -> object:
         return kaggle.open_competition_files(origin.name, headers)
 
-    with _bar(f"download {origin.name}", n_bytes) as report:
+    with _bar(f"download {origin.name}") as report:
         fetch(open_at, path, f"data of {origin.name}", patience, say, report)
     _unpacked(path, new, check=lambda: _check_announced(new, announced))
 
@@ -138,7 +138,7 @@ def _dataset_files(origin: Origin, downloads: Path, new: Path, patience: Patienc
         return kaggle.open_dataset(owner, name, headers)
 
     path = downloads / f"{name}.zip"
-    with _bar(f"download {origin.name}", 0) as report:
+    with _bar(f"download {origin.name}") as report:
         fetch(open_at, path, f"data set {origin.name}", patience, say, report)
     _unpacked(path, new)
 
@@ -146,7 +146,7 @@ def _dataset_files(origin: Origin, downloads: Path, new: Path, patience: Patienc
 def _plain_file(origin: Origin, downloads: Path, new: Path, patience: Patience) -> None:
     name = PurePosixPath(origin.name.partition("?")[0]).name or "download"
     path = downloads / name
-    with _bar(f"download {name}", 0) as report:
+    with _bar(f"download {name}") as report:
         fetch(open_url(origin.name, patience), path, name, patience, say, report, origin.sha256)
     if is_archive(path):
         _unpacked(path, new)
@@ -207,12 +207,8 @@ def _lift(new: Path, expected: set[str]) -> None:
 
 
 @contextmanager
-def _bar(label: str, n_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a download is, where its size is known."""
-    if not n_bytes:
-        say(label)
-        yield lambda done: None
-        return
-    job = Job(function="", arguments={}, label=label, size=float(n_bytes))
-    with progress(label, float(n_bytes)) as listener:
-        yield lambda done: listener(Event(job, "progress", min(1.0, done / n_bytes)))
+def _bar(label: str) -> Iterator[Callable[[float], None]]:
+    """Show how far a download is."""
+    job = Job(function="", arguments={}, label=label)
+    with progress(label, 1.0) as listener:
+        yield lambda share: listener(Event(job, "progress", share))

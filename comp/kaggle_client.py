@@ -66,8 +66,9 @@ class Kaggle:
         return str(self._client.http_client()._endpoint)
 
     def whoami(self) -> str:
-        """Return the account's name, asked of the server where the credentials do not tell it."""
+        """Return the account's name; the server is asked in any case, so an answer means that it takes the credentials."""
         if self.credentials.username:
+            self._read(self._api.list_competitions, "the account")
             return self.credentials.username
         from kagglesdk.security.types.oauth_service import IntrospectTokenRequest
 

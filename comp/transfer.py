@@ -25,7 +25,7 @@ def fetch(
     what: str,
     patience: Patience,
     note: Callable[[str], None],
-    report: Callable[[int], None],
+    report: Callable[[float], None],
     sha256: str = "",
 ) -> Path:
     """Bring a file to `path` and return that; an earlier try, even of a killed command, is gone on with.
@@ -36,7 +36,7 @@ def fetch(
         open_at: Called with request headers (a range of bytes), returns the streaming reply; raises `Again` or RemoteError.
         what: The file in the words of an error line.
         note: Takes a line for each longer pause.
-        report: Takes the bytes that are there so far.
+        report: Takes the share of the file that is there, 0 to 1, where its size is known.
         sha256: Hash to check; where empty, the hash that the storage names is, if it names one.
 
     Raises:
@@ -54,7 +54,7 @@ def fetch(
     return path
 
 
-def _fetch_rest(open_at: Opener, part: Path, facts_path: Path, what: str, report: Callable[[int], None]) -> None:
+def _fetch_rest(open_at: Opener, part: Path, facts_path: Path, what: str, report: Callable[[float], None]) -> None:
     import requests
 
     have, facts = part.stat().st_size if part.is_file() else 0, _facts(facts_path)
@@ -68,7 +68,7 @@ def _fetch_rest(open_at: Opener, part: Path, facts_path: Path, what: str, report
         if not start:
             write_json(facts_path, _facts_of(reply))
         try:
-            _write(reply, part, start, report)
+            _write(reply, part, start, _facts(facts_path).get("n_bytes"), report)
         except (requests.RequestException, ConnectionError, TimeoutError) as error:
             raise Again(
                 NoNetwork(f"{what}: the download broke off ({type(error).__name__}); try again later")
@@ -78,12 +78,13 @@ def _fetch_rest(open_at: Opener, part: Path, facts_path: Path, what: str, report
         raise Again(ServerTrouble(f"{what}: {part.stat().st_size:,} of {expected:,} bytes came; try again later"))
 
 
-def _write(reply: Any, part: Path, start: int, report: Callable[[int], None]) -> None:
+def _write(reply: Any, part: Path, start: int, n_bytes: int | None, report: Callable[[float], None]) -> None:
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
         for block in reply.iter_content(BLOCK):
             file.write(block)
-            report(file.tell())
+            if n_bytes:
+                report(min(1.0, file.tell() / n_bytes))
 
 
 def _facts_of(reply: Any) -> dict[str, Any]:

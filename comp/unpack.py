@@ -157,7 +157,7 @@ def _safe_path(archive: Path, member: Member) -> PurePosixPath:
     return path
 
 
-class _Writer:
+class MemberWriter:
     """Writes one member, no byte more than its entry says, and takes what it writes off the budget."""
 
     def __init__(self, archive: Path, path: Path, member: Member, budget: Budget) -> None:
@@ -170,6 +170,11 @@ class _Writer:
         budget.n_files -= 1
 
     def write(self, block: bytes | bytearray) -> int:
+        """Write a block and return its size.
+
+        Raises:
+            Refused: If the member grows over its entry's size, or over the budget.
+        """
         self._left -= len(block)
         self._budget.n_bytes = (self._budget.n_bytes or 0) - len(block)
         if self._left < 0 or self._budget.n_bytes < 0:
@@ -177,12 +182,14 @@ class _Writer:
         return self._file.write(block)
 
     def copy(self, stream: IO[bytes]) -> Path:
+        """Write all that a stream gives, and return the file's path."""
         with self._file:
             while block := stream.read(BLOCK):
                 self.write(block)
         return self.path
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
@@ -193,7 +200,7 @@ def _zip(archive: Path, folder: Path, budget: Budget) -> list[Path]:
         written = []
         for member, path in _files(members, paths, folder):
             with opened.open(member.source) as stream:
-                written.append(_Writer(archive, path, member, budget).copy(stream))
+                written.append(MemberWriter(archive, path, member, budget).copy(stream))
     return written
 
 
@@ -213,7 +220,7 @@ def _tar(archive: Path, folder: Path, budget: Budget) -> list[Path]:
         for member, path in _files(members, paths, folder):
             stream = opened.extractfile(member.source)
             if stream is not None:
-                written.append(_Writer(archive, path, member, budget).copy(stream))
+                written.append(MemberWriter(archive, path, member, budget).copy(stream))
         while opened.fileobj is not None and opened.fileobj.read(BLOCK):
             pass  # to the very end, where gzip keeps the sum that tells a torn file
     return written
@@ -241,7 +248,7 @@ def _seven(archive: Path, folder: Path, budget: Budget) -> list[Path]:
     from py7zr.io import Py7zIO, WriterFactory
 
     class Sink(Py7zIO):  # type: ignore[misc]
-        def __init__(self, writer: _Writer) -> None:
+        def __init__(self, writer: MemberWriter) -> None:
             self.writer, self.n_bytes = writer, 0
 
         def write(self, s: bytes | bytearray) -> int:
@@ -266,7 +273,7 @@ def _seven(archive: Path, folder: Path, budget: Budget) -> list[Path]:
     class Factory(WriterFactory):  # type: ignore[misc]
         def create(self, filename: str) -> Py7zIO:
             member, path = wanted[filename]
-            return Sink(_Writer(archive, path, member, budget))
+            return Sink(MemberWriter(archive, path, member, budget))
 
     try:
         with py7zr.SevenZipFile(archive) as opened:

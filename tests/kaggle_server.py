@@ -267,6 +267,9 @@ class _Handler(BaseHTTPRequestHandler):
     def IntrospectToken(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"active": given.get("token") == TOKEN, "username": "somebody"}
 
+    def ListCompetitions(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"competitions": []}
+
     def GetCompetition(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         facts = {
             "id": 7,

@@ -106,9 +106,10 @@ def test_parts_of_two_versions_are_never_mixed(server: KaggleServer, pets: Compe
     server.fail("storage", *[Fault("cut")] * 3)
     with pytest.raises(errors.RemoteError):
         get(pets)
-    changed = {**PARTS, "sample_submission.csv": b"id,label\n1,0.1\n2,0.2\n"}
+    photo = bytes(reversed(PHOTO))
+    changed = {**PARTS, "train.zip": make_zip({**INSIDE, "train/cat.1.jpg": photo})}
     server.state.archive, server.state.files = make_zip(changed), changed
-    assert (get(pets) / "sample_submission.csv").read_bytes() == changed["sample_submission.csv"]
+    assert (get(pets) / "train" / "cat.1.jpg").read_bytes() == photo
 
 
 def test_a_wrong_hash_is_thrown_away(server: KaggleServer, pets: Competition) -> None:

@@ -190,12 +190,13 @@ def give(way: tuple[dict[str, str], dict[Path, str]], monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", list(credential_ways(Path())))
-def test_every_way_of_the_client_is_known_and_works(
+def test_every_way_of_the_client_is_known_and_taken(
     server: KaggleServer, nobody: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     give(credential_ways(nobody)[name], monkeypatch)
     assert Kaggle(QUICK).competition(server.slug).id == 7
+    assert Kaggle(QUICK).whoami() == "somebody"
 
 
 def test_the_order_of_the_ways_is_the_clients(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,3 +268,11 @@ def test_patience_passes_other_failures_on_at_once() -> None:
 
     with pytest.raises(errors.NotThere):
         patiently(fail, QUICK, print)
+
+
+def test_asking_who_one_is_asks_the_server(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    monkeypatch.setenv("KAGGLE_USERNAME", "somebody")
+    monkeypatch.setenv("KAGGLE_KEY", "wrong")
+    with pytest.raises(errors.CredentialsWrong):
+        Kaggle(QUICK).whoami()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comp.errors import NoSpace, Refused
-from comp.unpack import Budget, Member, check_members, is_archive, unpack
+from comp.unpack import Budget, Member, MemberWriter, check_members, is_archive, unpack
 
 FILES = {"train/cat.1.jpg": b"cat" * 500, "a b/ö.txt": b"text", "top.csv": b"id,label\n1,0\n", "empty": b""}
 
@@ -156,6 +156,14 @@ def test_a_member_larger_than_its_entry_says_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     assert_refused(path, tmp_path, "larger than|cannot be unpacked")
     assert sum(map(len, content(tmp_path / "out").values())) <= 10
+
+
+def test_no_reader_can_write_more_than_its_entry_says(tmp_path: Path) -> None:
+    writer = MemberWriter(tmp_path / "all.7z", tmp_path / "out" / "liar", Member("liar", 3), Budget(n_bytes=100))
+    writer.write(b"123")
+    with pytest.raises(Refused, match="larger than its entry"):
+        writer.write(b"4")
+    writer.close()
 
 
 def test_archives_inside_go_where_people_expect_them(tmp_path: Path, suffix: str) -> None:

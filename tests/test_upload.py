@@ -315,6 +315,32 @@ def test_killed_at_a_call_the_same_command_ends_with_one_submission(
     assert_sent_once(server)
 
 
+def test_killed_after_the_create_while_the_listing_lags_it_is_looked_for(server: KaggleServer) -> None:
+    server.fail("CreateSubmission", Fault("kill after"))
+    server.state.lists_lag = 3
+    process = start()
+    server.client_pid = lambda: process.pid
+    assert finish(process)[0] == -signal.SIGKILL
+    code, told = finish(start())
+    assert code == 0, told
+    assert "looking for it" in told
+    assert_sent_once(server)
+
+
+@pytest.mark.slow
+def test_killed_after_a_create_that_is_never_listed_the_count_keeps_it_from_being_repeated(
+    server: KaggleServer,
+) -> None:
+    server.fail("CreateSubmission", Fault("kill after"))
+    server.state.lists_lag = 1000
+    process = start()
+    server.client_pid = lambda: process.pid
+    assert finish(process)[0] == -signal.SIGKILL
+    code, told = finish(start())
+    assert code == errors.OutcomeUnknown.exit_status, told
+    assert server.called("CreateSubmission") == 1
+
+
 JOURNAL = [("uploading", 1), ("uploaded", 2), ("creating", 3), ("created", 4)]
 
 
