@@ -113,6 +113,7 @@ class KaggleServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body go out apart, and would wait 40 ms for each other
     kaggle: KaggleServer
 
     def log_message(self, *_: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from comp.spec import Competition
+from submissions.ledger import read
+from tests.kaggle_server import KaggleServer
 
 PETS = Competition(
     name="pets",
@@ -27,3 +29,11 @@ def make_csv(folder: Path, n_rows: int = 20, name: str = "answer.csv", shift: fl
     path = folder / name
     path.write_text("id,label\n" + "".join(f"{i},{(i * 0.7 + shift) % 1:.4f}\n" for i in ids))
     return path
+
+
+def assert_sent_once(server: KaggleServer) -> None:
+    """Check that the server has exactly one submission, whole, and the ledger its score."""
+    assert [row["content"] for row in server.state.submissions] == [Path("answer.csv").read_bytes()]
+    events = read(Path("runs/ledger.csv"))
+    assert [event.event for event in events].count("created") == 1
+    assert (events[-1].event, events[-1].public_score) == ("scored", "0.05123")
