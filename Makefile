@@ -7,12 +7,12 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train leaderboard verify folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train leaderboard verify folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE PHYLUM BAGS WITH OUT YES FILE ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -50,8 +50,20 @@ inspect: .venv  ## show what the data holds: classes, sizes, unreadable files, t
 new: .venv  ## look at DATA=folder and write a competition file for it
 	$(call run,$(PY) -m comp new $(call option,DATA,data) $(call option,OUT,out))
 
+data: .venv  ## download and unpack the data of COMP, from Kaggle or where its file says
+	$(call run,$(PY) -m comp data $(call option,COMP,competition) $(call option,DATA_ROOT,data-root))
+
+upload: .venv  ## hand a checked CSV in to Kaggle, at most once, and wait for its score
+	$(call run,$(PY) -m submissions upload $(call option,COMP,competition) $(call option,FILE,file) \
+	  $(call option,MESSAGE,message) $(call flag,YES,yes) $(call flag,DRY_RUN,dry-run) $(call flag,AGAIN,again) \
+	  $(call option,LEDGER,ledger) $(call option,DATA,data) $(call option,DATA_ROOT,data-root))
+
+ledger: .venv  ## show the submissions with fresh scores, plot CV against LB, name two final picks
+	$(call run,$(PY) -m submissions ledger $(call option,COMP,competition) $(call option,LEDGER,ledger) \
+	  $(call flag,OFFLINE,offline))
+
 perf: .venv  ## measure speed and memory, as ratios
-	$(call run,$(PY) -m benchmarks)
+	$(call run,$(PY) -m benchmarks $(call option,DATA,data) $(call option,WEIGHTS,weights))
 
 test: .venv  ## run the tests
 	$(call run,$(PY) -m pytest)
@@ -107,8 +119,12 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: BAGS=20            greedy selection in so many bags besides
 #: WITH="a b"         predictions of other tools, admitted by add-run, in the ensemble too
 #: OUT=file           where the result is written
-#: FILE=file.csv      the CSV that results or verify is about
-#: YES=1              clean-runs does not ask
+#: FILE=file.csv      the CSV that results, verify or upload is about (upload: the last of make submit where not given)
+#: MESSAGE="..."      upload: shown beside the submission on Kaggle
+#: YES=1              clean-runs and upload do not ask
+#: DRY_RUN=1          upload does all but send
+#: AGAIN=1            upload sends the same file once more
+#: LEDGER=file        the record of uploads (default runs/ledger.csv)
 #: ARGS="..."         appended as it stands: make test ARGS="-k folds"
 #: REAL_DATA=folder   real photos that the tests use (default ../shared/data)
 #: PYTHON=python3.12  the Python that .venv is made with (default: the newest of 3.13, 3.12, 3.11)

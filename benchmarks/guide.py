@@ -33,13 +33,12 @@ OURS = {  # what is asked for, the ratio aimed at
 }
 
 
-def measure() -> list[Figure]:
+def measure(data: str | None, weights: str | None) -> list[Figure]:
     """Return the ratio of times and both scores for each of our settings.
 
     Raises:
         BadInput: If DATA or WEIGHTS names no folder that can be used.
     """
-    data, weights = (os.environ.get(name) for name in ("DATA", "WEIGHTS"))
     if not data or not weights:
         raise BadInput("benchmark guide: needs real photos and weights; name DATA=folder and WEIGHTS=folder")
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""What `python -m comp` offers: inspect, new, measure, clean."""
+"""What `python -m comp` offers: inspect, new, measure, data, clean."""
 
 from __future__ import annotations
 
@@ -69,6 +69,19 @@ def measure(
 
     head = ["use", "float32, ms a photo", "bfloat16", "times as fast", "its file says", ""]
     show_table(f"{backbone}, one core", head, rows(run_measure(backbone, variant, pixels)))
+
+
+@app.command()
+def data(
+    competition: Annotated[str, typer.Option(help="Name of a competition, or ./file.py (COMP).")],
+    data_root: Annotated[Path, typer.Option(help="Below which data/<competition> is made (DATA_ROOT).")] = Path("data"),
+) -> None:
+    """Download and unpack a competition's raw files, where they are not there yet; their folder is the last line."""
+    from comp.console import last_line
+    from comp.data import get_data
+    from comp.registry import load_competition
+
+    last_line(get_data(load_competition(competition), data_root))
 
 
 @app.command()

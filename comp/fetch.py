@@ -1,4 +1,7 @@
-"""The one door for downloads: resumed, checked by hash, with a time-out on every call; nothing is fetched at import."""
+"""The one door for downloads, and for bytes that go up: resumed, checked by hash, with a time-out on every call.
+
+Nothing is fetched at import.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from comp.errors import BadInput, Refused
+from comp.errors import BadInput, NoNetwork, Refused, RemoteError, ServerTrouble
+from comp.patience import Again, Patience, patiently, retry_after
 from comp.store import disk_full_is_one_line, locked
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 60.0
@@ -94,3 +98,71 @@ def _check(part: Path, url: str, sha256: str, md5: str) -> None:
         if got != expected:
             part.unlink()
             raise Refused(f"{url}: the file that came has {name} {got}, expected {expected}; it was thrown away")
+
+
+class UploadExpired(Exception):
+    """The server knows an upload no more: it must be begun anew."""
+
+
+def upload(
+    url: str,
+    content: bytes,
+    patience: Patience,
+    note: Callable[[str], None],
+    report: Callable[[int], None] | None = None,
+    is_begun: bool = False,
+) -> None:
+    """Send bytes to an address that takes them resumably, going on from the byte reached after each failure.
+
+    Args:
+        note: Takes a line for each longer pause.
+        report: Takes the bytes that are there so far.
+        is_begun: Whether an earlier process may have sent some: then the server is asked first.
+
+    Raises:
+        UploadExpired: If the server does not know the upload any more.
+        RemoteError: If it refuses the bytes, or patience ends.
+
+    Source: the protocol of Google's resumable uploads, https://cloud.google.com/storage/docs/resumable-uploads
+    """
+    state = {"asks": is_begun}
+
+    def once() -> None:
+        start = _bytes_there(url, len(content), patience) if state["asks"] else 0
+        state["asks"] = True
+        if start < len(content):
+            (report or (lambda n_bytes: None))(start)
+            last = len(content) - 1
+            headers = {"Content-Range": f"bytes {start}-{last}/{len(content)}"}
+            if _put(url, content[start:], headers, patience).status_code == 308:
+                raise Again(ServerTrouble("the server kept only a part of the upload"), after=0)
+        (report or (lambda n_bytes: None))(len(content))
+
+    patiently(once, patience, note)
+
+
+def _bytes_there(url: str, n_bytes: int, patience: Patience) -> int:
+    reply = _put(url, b"", {"Content-Range": f"bytes */{n_bytes}"}, patience)
+    if reply.status_code != 308:
+        return n_bytes
+    last = reply.headers.get("Range", "").rpartition("-")[2]
+    return int(last) + 1 if last.isdigit() else 0
+
+
+def _put(url: str, body: bytes, headers: dict[str, str], patience: Patience) -> Any:
+    import requests
+
+    try:
+        reply = requests.put(url, data=body, headers=headers, timeout=patience.timeout, allow_redirects=False)
+    except requests.RequestException as error:
+        failure = NoNetwork(f"the upload broke off ({type(error).__name__}): check the network, then try again")
+        raise Again(failure) from None
+    status = reply.status_code
+    if status in (404, 410):
+        raise UploadExpired
+    if status in (408, 429) or status >= 500:
+        failure_line = f"the server that takes the upload answers {status}; try again later"
+        raise Again(ServerTrouble(failure_line), retry_after(reply.headers.get("Retry-After")))
+    if status not in (200, 201, 308):
+        raise RemoteError(f"the server that takes the upload refuses it ({status}); run the same command again")
+    return reply

@@ -45,6 +45,10 @@ class Competition:
         folders: Names the folder is looked for under, below DATA_ROOT (an absolute path stands for itself).
         candidates: What is trained where the person names nothing.
         epochs_scale: What every preset's epochs from scratch are multiplied by; below 1 for what is learnt quickly.
+        slug: Name of the competition on Kaggle, or None: what is uploaded to, and where data come from first.
+        sources: Further places to download the data from, the first that is named is used where there is no slug:
+            `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` (Hugging Face), or `https://...#sha256=HASH`.
+        reshape: Module of `comp.reshapes` that brings what was downloaded into the layout, or None.
         medals: Score of the gold, silver, bronze and median line of the private leaderboard.
     """
 
@@ -76,6 +80,8 @@ class Competition:
     n_folds: int = 5
     fold_seed: int = 2026
     slug: str | None = None
+    sources: tuple[str, ...] = ()
+    reshape: str | None = None
     folders: tuple[str, ...] = ()
     sample: str | None = None
     medals: Mapping[str, float] = field(default_factory=dict)

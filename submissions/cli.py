@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from submissions.kaggle_cli import add_commands
+
 app = typer.Typer(
     name="python -m submissions",
     help="What is handed in: the main job from photos to a checked CSV, and the grading of CSVs.",
@@ -14,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+add_commands(app)
 
 Competition = Annotated[str, typer.Option(help="Name of a competition, or ./file.py of one's own (COMP).")]
 Data = Annotated[Path | None, typer.Option(help="Folder of the raw files; nothing is written into it (DATA).")]

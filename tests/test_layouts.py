@@ -62,7 +62,17 @@ def make_class_folders(folder: Path) -> Competition:
     return base("class_folders")
 
 
-MAKERS: dict[str, Callable[[Path], Competition]] = {"table": make_table, "class_folders": make_class_folders}
+def make_labelled_names(folder: Path) -> Competition:
+    for label, name in PHOTOS:
+        touch(folder / "train" / f"{label}.{name}")
+    return base("labelled_names")
+
+
+MAKERS: dict[str, Callable[[Path], Competition]] = {
+    "table": make_table,
+    "class_folders": make_class_folders,
+    "labelled_names": make_labelled_names,
+}
 
 
 def make(layout: str, folder: Path) -> Competition:
@@ -93,7 +103,8 @@ def test_every_layout_is_under_contract() -> None:
 
 def test_labels_are_the_words_that_were_written(laid_out: tuple[Competition, Path]) -> None:
     train = read(laid_out).train
-    found = {(label, Path(path).name) for label, path in zip(train["label"], train["path"], strict=True)}
+    rows = zip(train["label"], train["path"], strict=True)
+    found = {(label, Path(path).name.removeprefix(f"{label}.")) for label, path in rows}
     assert found == set(PHOTOS)
 
 
@@ -279,3 +290,17 @@ def test_a_photo_is_known_by_its_suffix_in_any_case(suffix: str) -> None:
     assert is_photo_name(f"a{suffix.upper()}")
     assert not is_photo_name(f".a{suffix}")
     assert not is_photo_name(suffix)
+
+
+def test_labelled_names_are_read_in_natural_order(tmp_path: Path) -> None:
+    for name in ("dog.1.jpg", "cat.10.jpg", "cat.2.jpg", ".hidden.1.jpg", "notes.1.txt"):
+        touch(tmp_path / "train" / name)
+    train = read_tables(base("labelled_names"), tmp_path).train
+    assert list(train["path"]) == ["train/cat.2.jpg", "train/cat.10.jpg", "train/dog.1.jpg"]
+
+
+def test_labelled_names_without_a_label_are_one_line(tmp_path: Path) -> None:
+    for name in ("cat.1.jpg", "dog1.jpg"):
+        touch(tmp_path / "train" / name)
+    with pytest.raises(BadInput, match=r"1 of 2 photos .* dog1.jpg"):
+        read_tables(base("labelled_names"), tmp_path)

@@ -340,7 +340,7 @@ def test_every_option_is_one_that_its_command_knows(ready: Checkout) -> None:
     listed = re.search(r"^variables := (.*) ARGS$", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE)
     assert listed
     given = [f"{name}=1" for name in listed[1].split()]
-    for target in ("submit", "train", "folds", "inspect", "new", "clean-runs"):
+    for target in ("submit", "train", "folds", "inspect", "new", "clean-runs", "data", "upload", "ledger"):
         package, command, *words = words_of(ready.make(target, *given))[1:]
         group: Any = get_command(importlib.import_module(f"{package}.cli").app)
         known = {option for parameter in group.commands[command].params for option in parameter.opts}

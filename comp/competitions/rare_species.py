@@ -18,5 +18,7 @@ COMPETITION = Competition(
     metric="macro_f1",
     submission="label",
     candidates=("mobilenet", "efficientnet_v2", "resnet"),
+    sources=("hf:imageomics/rare-species",),
+    reshape="rare_species",
     folders=("rare_species", "rare-species", "animal-families"),
 )
