@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,12 @@ from comp.spec import Competition
 from comp.store import write_text
 from folds.dataset import Dataset
 from folds.oof import read_predictions
+from folds.runs import plan_of
 from submissions.matched import Matched, match
 from submissions.phylum import learn
 from submissions.postprocess import Step
 from submissions.steps import fit_decode, sight
-from submissions.stored import finished_runs
+from submissions.stored import finished_runs, is_outside
 
 BASE = "no"
 
@@ -80,26 +81,45 @@ def decoded(matched: Matched, run: int, metric: Metric) -> Floats:
 
 
 def ablate(dataset: Dataset, competition: Competition) -> dict[str, list[Way]]:
-    """Return for each finished run over a fold table the ways to use the phylum.
+    """Return for each finished run over a fold table the ways to use the phylum: those of training where such runs are finished too.
 
     Raises:
         BadInput: If the competition has no condition column, or there is no finished run.
     """
     if competition.condition_column is None:
         raise BadInput(f"{competition.name} has no condition column, so there is nothing to leave out")
-    runs = {run.name: read_predictions(run) for run in finished_runs(dataset.folder)}
+    folders = finished_runs(dataset.folder)
+    runs = {run.name: read_predictions(run) for run in folders}
     if not runs:
         raise BadInput(f"no finished run of {competition.name} over fold table {dataset.data8}; make submit makes some")
     matched, chosen = match(dataset, runs), metric(competition.metric)
+    trained = trained_ways(folders)
+    tables = {name: matched.oof[index] for index, name in enumerate(matched.names)}
     counted = matched.is_counted
-    return {
-        name: compare_ways(
-            matched.truth[counted],
-            {BASE: matched.oof[index][counted], "decode": decoded(matched, index, chosen)[counted]},
-            chosen,
-        )
-        for index, name in enumerate(matched.names)
+    found = {}
+    for index, name in enumerate(matched.names):
+        if name in trained:
+            ways = {BASE: tables[name], "decode": decoded(matched, index, chosen)}
+            ways |= {way: tables[other] for way, other in trained[name].items()}
+            ways = {way: table[counted] for way, table in ways.items()}
+            found[name] = compare_ways(matched.truth[counted], ways, chosen)
+    return found
+
+
+def trained_ways(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
+    """Return for each run that does not use the condition in training the runs that do, by way, all else being equal."""
+    plans = {run.name: None if is_outside(run) else plan_of(run) for run in folders}
+    ways: dict[str, dict[str, str]] = {
+        name: {} for name, plan in plans.items() if plan is None or plan.recipe.condition == BASE
     }
+    by_key = {plan.key: name for name, plan in plans.items() if plan is not None}
+    for name, plan in plans.items():
+        if plan is None or plan.recipe.condition == BASE:
+            continue
+        without = by_key.get(replace(plan, recipe=replace(plan.recipe, condition="no")).key)
+        if without is not None:
+            ways[without][plan.recipe.condition] = name
+    return ways
 
 
 def show_ablation(found: Mapping[str, list[Way]], dataset: Dataset, competition: Competition) -> Path:
