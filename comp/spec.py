@@ -45,6 +45,7 @@ class Competition:
         folders: Names the folder is looked for under, below DATA_ROOT (an absolute path stands for itself).
         candidates: What is trained where the person names nothing.
         epochs_scale: What every preset's epochs from scratch are multiplied by; below 1 for what is learnt quickly.
+        space: What tuning may try, narrower than its own ranges: knob to (low, high), or to names (`cut`).
         medals: Score of the gold, silver, bronze and median line of the private leaderboard.
     """
 
@@ -78,6 +79,7 @@ class Competition:
     slug: str | None = None
     folders: tuple[str, ...] = ()
     sample: str | None = None
+    space: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     medals: Mapping[str, float] = field(default_factory=dict)
 
     @property
