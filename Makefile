@@ -7,12 +7,13 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train tune dashboard folds inspect new perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
 variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE OUT YES FILE ARGS
+variables += TRIALS MINUTES STORAGE PRUNER TUNED WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -34,6 +35,12 @@ submit: .venv  ## the whole job: data, folds, training, ensemble, checked CSV (i
 
 train: .venv  ## train what is missing of the same plan, and show the scores
 	$(call run,$(PY) -m submissions train $(data_options) $(training_options))
+
+tune: .venv  ## search for better settings over the same folds; the next submit uses what is found
+	$(call run,$(PY) -m tuning tune $(data_options) $(tuning_options))
+
+dashboard: .venv  ## open the studies of COMP in optuna-dashboard
+	$(call run,$(PY) -m tuning dashboard $(call option,COMP,competition) $(call option,STORAGE,storage))
 
 folds: .venv  ## assign the folds and show how even they are
 	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(call option,JOBS,jobs))
@@ -96,6 +103,11 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: CUT=layer          where tails are cut
 #: CACHE_GB=20        bound on stored features; those used longest ago go first
 #: BANK_GB=8          bound on the features of one tail
+#: TRIALS=40          how many trials a study shall have finished, pruned ones too
+#: MINUTES=30         stop tuning after this time; the same command goes on
+#: STORAGE=url        where studies are kept: postgresql://..., or a journal file (default: beside the runs)
+#: PRUNER=median      median or asha
+#: TUNED=no           leave out what tuning found
 #: OUT=file           where the result is written
 #: FILE=file.csv      the CSV that results is about
 #: YES=1              clean-runs does not ask
@@ -111,10 +123,13 @@ flag = $(if $(filter-out 0 no false,$(value $(1))),--$(2))
 data_options = $(call option,COMP,competition) $(call option,DATA,data) $(call option,DATA_ROOT,data-root) \
   $(call flag,ALLOW_MISSING,allow-missing)
 fold_options = $(call option,FOLDS,folds) $(call option,GROUP,group)
-training_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
-  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(call option,JOBS,jobs) $(call option,ENGINE,engine) \
+fit_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
+  $(call option,SEED,seed) $(call option,JOBS,jobs) \
   $(call option,WEIGHTS,weights) $(call flag,OFFLINE,offline) $(call option,PRECISION,precision) $(call option,CUT,cut) \
   $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb)
+training_options = $(fit_options) $(call option,SEEDS,seeds) $(call option,ENGINE,engine) $(call option,TUNED,tuned)
+tuning_options = $(fit_options) $(call option,TRIALS,trials) $(call option,MINUTES,minutes) $(call option,STORAGE,storage) \
+  $(call option,PRUNER,pruner)
 
 # Print a command as it can be pasted into a shell, then become it: signals and the last line are the command's own.
 define run
