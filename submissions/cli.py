@@ -33,6 +33,7 @@ Precision = Annotated[str | None, typer.Option(help="fp32 or bf16, instead of wh
 Cut = Annotated[str | None, typer.Option(help="Layer that tails are cut at (CUT).")]
 CacheGb = Annotated[float, typer.Option(help="Bound on stored features in GB; the oldest go first (CACHE_GB).")]
 BankGb = Annotated[float, typer.Option(help="Bound on the features of one tail in GB (BANK_GB).")]
+Tuned = Annotated[str, typer.Option(help="yes, or no: leave out what tuning found (TUNED).")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -56,6 +57,7 @@ def submit(
     cut: Cut = None,
     cache_gb: CacheGb = 20.0,
     bank_gb: BankGb = 8.0,
+    tuned: Tuned = "yes",
     out: Out = None,
 ) -> None:
     """Run the whole job: photos in, checked CSV out; its path is the last line."""
@@ -85,6 +87,7 @@ def train(
     cut: Cut = None,
     cache_gb: CacheGb = 20.0,
     bank_gb: BankGb = 8.0,
+    tuned: Tuned = "yes",
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line

@@ -52,6 +52,7 @@ class Settings:
     cut: str | None = None
     cache_gb: float = 20.0
     bank_gb: float = 8.0
+    tuned: str = "yes"
 
 
 @dataclass(frozen=True, kw_only=True)
