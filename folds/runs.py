@@ -80,7 +80,7 @@ class RunPlan:
         return f"{in_a_path(self.candidate)}-s{self.seed}-{self.key[:8]}"
 
 
-def in_a_path(candidate: Candidate) -> str:
+def in_a_path(candidate: Candidate | str) -> str:
     """Return a candidate as it stands in the name of a folder or file."""
     return re.sub(r"[^\w.-]+", "-", f"{candidate}".replace("/", ""))
 

@@ -67,8 +67,9 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
     preset = with_features(make_plan(settings), engine)
     plan = with_tuned(preset, engine)
     show_plan(plan)
+    preset = with_weights(preset)
     dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
-    plan = with_weights(_say_new_notes(plan, with_tuned(preset, engine, dataset.folder)))
+    plan = _say_new_notes(plan, with_tuned(preset, engine, dataset.folder))
     return plan, dataset, _train(plan, dataset, engine)
 
 

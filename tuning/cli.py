@@ -85,5 +85,46 @@ def show(
         say(f"no study of {competition} here yet; make tune begins one")
 
 
+@app.command()
+def report(
+    competition: Competition = "specimens",
+    storage: Storage = None,
+    study: Annotated[str | None, typer.Option(help="A part of the study's name, where there are several.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the plots (OUT).")] = None,
+) -> None:
+    """Draw a study: history, slices, parallel coordinates and importance as PNG, and one HTML; its path is the last line."""
+    from comp.console import last_line
+    from comp.errors import BadInput
+    from comp.registry import load_competition
+    from folds.runs import RUNS, in_a_path
+    from tuning.report import write_report
+    from tuning.show import studies_of
+
+    name = load_competition(competition).name
+    found = [each for each in studies_of(name, storage, RUNS) if study is None or study in each.study_name]
+    if len(found) != 1:
+        names = ", ".join(each.study_name for each in found) or "none"
+        raise BadInput(
+            f"report: expected one study, found {names}; name a part of one with --study, or make tune first"
+        )
+    _, data8, candidate = found[0].study_name.split("/", 2)
+    folder = RUNS / name / data8 / "tuning" / in_a_path(candidate) / "report"
+    last_line(write_report(found[0], out or folder))
+
+
+@app.command()
+def dashboard(
+    competition: Competition = "specimens",
+    storage: Storage = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 8080,
+) -> None:
+    """Open the studies in optuna-dashboard, in a browser on this machine; Ctrl-C ends it."""
+    from comp.registry import load_competition
+    from folds.runs import RUNS
+    from tuning.dashboard import serve, storage_to_show
+
+    serve(storage_to_show(load_competition(competition).name, storage, RUNS), port)
+
+
 def _of(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in kind.__dataclass_fields__}

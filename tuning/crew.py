@@ -81,13 +81,10 @@ class Crew:
             raise
         finally:
             self._kill()
-            reap(self.study, self.order_beats, is_meant=True)
+            reap(self.study, self.order.beats, is_meant=True)
             self.look(self.study)
-
-    @property
-    def order_beats(self) -> Path:
-        """Return the folder of signs of life."""
-        return self.order.beats
+            if isinstance(sys.exc_info()[1], KeyboardInterrupt):  # typer ends the command without a word
+                say("stopped; the same command goes on from here")
 
     def _pause(self) -> None:
         time.sleep(LOOK_SECONDS)
