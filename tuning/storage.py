@@ -31,6 +31,7 @@ def quiet_optuna() -> Iterator[Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage")  # trials are asked for under a lock; the reaper beats
         yield optuna
 
 
@@ -54,6 +55,7 @@ def shown(where: str) -> str:
 
 
 def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:
+    from sqlalchemy import NullPool
     from sqlalchemy.exc import SQLAlchemyError
 
     from tuning.reaper import requeue
@@ -65,7 +67,7 @@ def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:
         with quiet_optuna() as optuna:
             return optuna.storages.RDBStorage(
                 full,
-                engine_kwargs={"pool_pre_ping": True, **connect},
+                engine_kwargs={"poolclass": NullPool, **connect},  # hours may lie between two words
                 heartbeat_interval=interval,
                 grace_period=grace,
                 heartbeat_stale_trial_callback=requeue,
