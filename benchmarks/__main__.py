@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from comp.console import say, show_table
 
-NAMES = ("decode", "training", "memory")
+NAMES = ("decode", "training", "memory", "tuning")
 
 
 def main(names: list[str]) -> int:

@@ -135,7 +135,7 @@ def test_comparison_takes_the_default_unless_beaten_beyond_the_noise(in_folder: 
         study.add_trial(trial)
     assert finalists_of(study) == [(1, 0.9, {"learning_rate": 1e-6})]
     ground = ground_of(dataset, tables)
-    verdict = compare(run_plan(dataset, RECIPE), ground, study, "macro_f1", InlineEngine(), ignore_events)
+    verdict = compare(run_plan(dataset, RECIPE), ground, study, "macro_f1", InlineEngine())
     assert verdict.chosen is verdict.default and "the default stays" in verdict_line(verdict)
     assert verdict.default.searched == 0.5 and verdict.others[0].searched == 0.9
     assert verdict.seed == 1 and verdict.dataset.data8 != dataset.data8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comp.engine import Engine, Listener
+from comp.engine import Engine, Event, Listener
 from comp.images import CACHE
 from comp.metrics import Metric, metric
 from comp.twins import twins_of_table
 from folds.assign import HOLDOUT
-from folds.cv import train_runs
+from folds.cv import fold_jobs, train_runs
 from folds.dataset import Dataset, make_dataset
 from folds.oof import Score, score
+from folds.prepare import bar_if
 from folds.runs import RunPlan
 from tuning.objective import bank_jobs
 from tuning.setup import BANKED, Ground
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 N_FINALISTS = 3
 LEVEL = 0.95
+Guard = Callable[[Listener], Listener]
 OTHER = 1  # added to the fold seed and to the seed of training
 
 
@@ -90,6 +92,10 @@ def second_dataset(ground: Ground) -> Dataset:
     return make_dataset(tables, ground.photos, twins, ground.dataset.n_folds, ground.dataset.folder.parent.parent)
 
 
+def _as_it_is(listener: Listener) -> Listener:
+    return listener
+
+
 def finalists_of(study: optuna.Study) -> list[tuple[int, float, dict[str, Any]]]:
     """Return number, score and changes of the best three different recipes that are not the default."""
     found: list[tuple[int, float, dict[str, Any]]] = []
@@ -101,21 +107,18 @@ def finalists_of(study: optuna.Study) -> list[tuple[int, float, dict[str, Any]]]
 
 
 def compare(
-    base: RunPlan, ground: Ground, study: optuna.Study, metric_name: str, engine: Engine, listener: Listener
+    base: RunPlan, ground: Ground, study: optuna.Study, metric_name: str, engine: Engine, guard: Guard = _as_it_is
 ) -> Verdict:
     """Train the default and the finalists over the second assignment and compare them, pair by pair with the default.
 
     Args:
         base: The run of the default recipe over the first assignment.
-        listener: May raise to stop; what was finished is kept and taken the next time.
+        guard: Wraps what listens to jobs, so that it may raise to stop; what was finished is taken the next time.
     """
     dataset, found = second_dataset(ground), finalists_of(study)
     first = replace(base, data8=dataset.data8, seed=base.seed + OTHER)
     plans = [first, *(replace(first, recipe=replace(first.recipe, **changes)) for _, _, changes in found)]
-    if first.candidate.fit in BANKED:
-        jobs = {job.label + str(job.arguments): job for plan in plans for job in bank_jobs(plan, dataset)}
-        engine.run(list(jobs.values()), listener)
-    tables = [predictions.oof for predictions in train_runs(plans, dataset, engine, listener, CACHE)]
+    tables = _train(plans, dataset, engine, guard)
     level = 1 - (1 - LEVEL) / max(1, len(found))  # Bonferroni: the best of three is a choice too
     counted = ~dataset.in_folds["label"].isin(set(dataset.facts["classes_left_out"])).to_numpy()
     truth, chosen = dataset.truth[counted], metric(metric_name)
@@ -134,6 +137,27 @@ def compare(
     )
     others.sort(key=lambda finalist: -(finalist.difference or (0.0,))[0])
     return Verdict(default=default, others=others, dataset=dataset, seed=first.seed, level=level)
+
+
+def _train(plans: Sequence[RunPlan], dataset: Dataset, engine: Engine, guard: Guard) -> list[np.ndarray]:
+    """Return the out-of-fold table of each run; what is stored is not computed again."""
+    if plans[0].candidate.fit in BANKED:
+        jobs = {job.label + str(job.arguments): job for plan in plans for job in bank_jobs(plan, dataset)}
+        with bar_if("features", sum(job.size for job in jobs.values()), "views") as listener:
+            engine.run(list(jobs.values()), guard(listener))
+    to_do = fold_jobs(plans, dataset, CACHE)
+    with bar_if(f"comparing, {len(to_do)} folds", sum(job.size for job in to_do)) as listener:
+        return [predictions.oof for predictions in train_runs(plans, dataset, engine, guard(_by_run(listener)), CACHE)]
+
+
+def _by_run(listener: Listener) -> Listener:
+    """Return a listener that tells the runs of one candidate apart: a bar adds up what each label has done."""
+
+    def listen(event: Event) -> None:
+        job = replace(event.job, label=f"{event.job.label} of {event.job.arguments['run']}")
+        listener(replace(event, job=job))
+
+    return listen
 
 
 def _searched_default(study: optuna.Study) -> float | None:

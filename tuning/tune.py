@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comp.console import relative, say, show_facts, show_table
-from comp.engine import Engine, Event, n_cores, open_engine
+from comp.engine import Engine, Event, Listener, n_cores, open_engine
 from comp.images import CACHE
 from folds.features import banks_of, trim
-from folds.prepare import bar_if
 from folds.runs import RunPlan, tuning_dir
 from tuning.crew import Crew
-from tuning.honest import Finalist, Verdict, compare
+from tuning.honest import Finalist, Guard, Verdict, compare
 from tuning.objective import Stopped
 from tuning.setup import BANKED, Ground, Settings, Subject, make_ground, read_tables_of, subjects_of
 from tuning.show import count_line, saved_folds, ticking
@@ -26,8 +23,6 @@ from tuning.tuned import in_words, verdict_line, write_tuned
 from tuning.worker import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import optuna
 
 LARGEST_RESERVE = 0.5  # share of MINUTES that is kept for the comparison at the end
@@ -173,43 +168,47 @@ def _decide(session: Session, base: RunPlan, study: optuna.Study) -> Verdict | N
         say(f"{counts.finished} of {settings.trials} trials in {settings.minutes:g} minutes; the same command goes on")
     say("the best recipes and the default once more, on other folds and another seed, which alone decides:")
     try:
-        with bar_if("comparison", 1.0) as listener, _until(session.deadline, listener) as guarded:
-            return compare(base, session.ground, study, session.ground.competition.metric, session.engine, guarded)
+        until = _until(session.deadline)
+        return compare(base, session.ground, study, session.ground.competition.metric, session.engine, until)
     except Stopped:
         say(f"MINUTES={settings.minutes:g} were over before the comparison was; the same command goes on with it")
         return None
 
 
-@contextmanager
-def _until(deadline: float | None, listener: Callable[[Event], None]) -> Iterator[Callable[[Event], None]]:
-    """Yield a listener that stops everything when the time is up."""
+def _until(deadline: float | None) -> Guard:
+    """Return what makes a listener stop everything when the time is up."""
 
-    def listen(event: Event) -> None:
-        if event.kind == "note":
+    def guard(listener: Listener) -> Listener:
+        def listen(event: Event) -> None:
             listener(event)
-        if deadline is not None and time.time() >= deadline and event.kind != "done":
-            raise Stopped
+            if deadline is not None and time.time() >= deadline and event.kind != "done":
+                raise Stopped
 
-    yield listen
+        return listen
+
+    return guard
 
 
 def show_verdict(subject: Subject, verdict: Verdict) -> None:
     """Print the comparison and what it decided."""
-    rows = [
-        _row("the default recipe", verdict.default),
-        *(_row(in_words(each.changes), each) for each in verdict.others),
-    ]
+    rows = [_row(each) for each in (verdict.default, *verdict.others)]
     say()
     name = verdict.default.score.metric
     columns = ["recipe", "in the search", f"{name}, other folds", "95 % interval", "better by", "interval"]
     show_table(f"{subject.candidate}, out-of-fold over folds that the search never saw", columns, rows)
+    for each in verdict.others:
+        say(f"{_name(each)}: {in_words(each.changes)}")
     say(f"{subject.candidate}: {verdict_line(verdict)}")
 
 
-def _row(name: str, finalist: Finalist) -> list[str]:
+def _name(finalist: Finalist) -> str:
+    return "default" if finalist.trial is None else f"trial {finalist.trial}"
+
+
+def _row(finalist: Finalist) -> list[str]:
     found, difference = finalist.score, finalist.difference
     return [
-        name,
+        _name(finalist),
         "" if finalist.searched is None else f"{finalist.searched:.4f}",
         f"{found.value:.4f}",
         f"{found.low:.4f} to {found.high:.4f}",
