@@ -6,7 +6,7 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from tuning.objective import IS_DEFAULT, Objective
 from tuning.space import space_of
 from tuning.study import count
 
-N_CLASSES, N_ROWS, SIDE, N_TRIALS, N_FOLDS = 6, 240, 64, 14, 5
+N_CLASSES, N_ROWS, SIDE, N_TRIALS, N_FOLDS = 6, 240, 64, 12, 5
 COMPETITION = Competition(
     name="tints",
     title="Tint of a made photo",
@@ -87,6 +87,7 @@ def make_fold_table(root: Path) -> Dataset:
 def make_objective(dataset: Dataset, engine: Timed) -> Objective:
     """Return the objective of a probe on a small backbone whose weights are random: what it costs does not depend on them."""
     candidate, recipe = complete(Candidate("mobilenet", "tiny", "probe"), "standard", COMPETITION)
+    recipe = replace(recipe, epochs=20, views=4)
     base = RunPlan(
         candidate=candidate,
         recipe=recipe,

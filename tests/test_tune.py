@@ -17,6 +17,7 @@ import pytest
 
 from comp.store import read_json
 from tests.made import make_squares
+from tests.postgres import find_programs, server
 from tuning.storage import load_studies
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -209,3 +210,28 @@ def test_show_tells_states_as_json(tuning: Tuning) -> None:
         check=True,
     )
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.slow
+def test_interrupt_ends_after_the_fold(tuning: Tuning) -> None:
+    command = tuning.start(50)
+    tuning.wait_for(lambda: [trial for trial in tuning.trials() if trial.intermediate_values])
+    command.send_signal(signal.SIGINT)
+    out, errors = command.communicate(timeout=100)
+    assert (command.returncode, errors) == (130, "")
+    assert out.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert "RUNNING" not in tuning.states() and not list(tuning.folder.glob("runs/squares/*/*/fold-*/resume.npz"))
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_study_in_postgresql(tuning: Tuning) -> None:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL here: initdb and pg_ctl are on no path")
+    with server(programs) as url:
+        command = tuning.start(2, "--storage", url, jobs=2)
+        out, errors = command.communicate(timeout=280)
+        assert command.returncode == 0, errors
+        found = read_json(tuning.folder / out.splitlines()[-1])
+    assert found["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
+    assert "secret" not in out and "secret" not in json.dumps(found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +53,19 @@ def open_storage(where: str, heartbeat: tuple[int, int] = (HEARTBEAT_SECONDS, GR
 
 def shown(where: str) -> str:
     """Return a storage as it may be printed: without the password."""
-    return re.sub(r"(://[^:/@]+):[^@]+@", r"\1:***@", where) if "://" in where else relative(Path(where))
+    return without_password(where) if "://" in where else relative(Path(where))
+
+
+def without_password(text: str) -> str:
+    """Return a text with the password of each URL in it replaced by stars."""
+    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", text)
+
+
+def command_line() -> str:
+    """Return the command that runs, as it may be written down."""
+    return without_password(
+        os.environ.get("FOLDBOARD_COMMAND") or shlex.join(["python", "-m", "tuning", *sys.argv[1:]])
+    )
 
 
 def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:
@@ -80,7 +94,7 @@ def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:
     except (SQLAlchemyError, ValueError, OSError, RuntimeError) as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise BadInput(
-            f"STORAGE={shown(url)}: cannot be reached ({shown(said)[:200]}); is the server running?"
+            f"STORAGE={shown(url)}: cannot be reached ({without_password(said)[:200]}); is the server running?"
         ) from error
 
 

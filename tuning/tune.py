@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from tuning.honest import Finalist, Guard, Verdict, compare
 from tuning.objective import Stopped
 from tuning.setup import BANKED, Ground, Settings, Subject, make_ground, read_tables_of, subjects_of
 from tuning.show import count_line, saved_folds, ticking
-from tuning.storage import shown
+from tuning.storage import command_line, shown
 from tuning.study import complete_trials, count, open_study
 from tuning.tuned import in_words, verdict_line, write_tuned
 from tuning.worker import Order
@@ -52,6 +53,7 @@ def tune(settings: Settings) -> Path:
         FoldboardError: With one clear line; what was finished is kept and taken by the next run.
     """
     began = time.time()
+    os.environ["FOLDBOARD_COMMAND"] = command_line()  # stands beside locks that are held: never with a password
     engine = open_engine("local", settings.jobs)
     tables = read_tables_of(settings)
     subjects = subjects_of(settings, tables, engine)

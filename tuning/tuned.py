@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from folds.runs import tuned_path
 from tuning.honest import Verdict, as_facts
 from tuning.setup import Subject
 from tuning.space import Space, differences, space_of
+from tuning.storage import command_line
 from tuning.study import Count
 
 TUNED_VERSION = 1
@@ -51,7 +51,7 @@ def write_tuned(subject: Subject, folder: Path, verdict: Verdict, counts: Count,
             "finalists": [as_facts(finalist) for finalist in verdict.others],
             "trials": {"complete": counts.complete, "pruned": counts.pruned, "failed": counts.failed},
             "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "command": " ".join(["python", "-m", "tuning", *sys.argv[1:]]),
+            "command": command_line(),
             "commit": commit(),
             "versions": {**library_versions(), "optuna": version("optuna")},
             "tuned_version": TUNED_VERSION,
