@@ -167,13 +167,13 @@ def _decide(session: Session, base: RunPlan, study: optuna.Study) -> Verdict | N
     settings = session.settings
     counts = count(study)
     if counts.finished < settings.trials:
-        say(f"{counts.finished} of {settings.trials} trials in {settings.minutes:g} minutes; the same command goes on")
+        say(f"{counts.finished} of {settings.trials} trials are finished; the same command goes on")
     say("the best recipes and the default once more, on other folds and another seed, which alone decides:")
     try:
         until = _until(session.deadline)
         return compare(base, session.ground, study, session.ground.competition.metric, session.engine, until)
     except Stopped:
-        say(f"MINUTES={settings.minutes:g} were over before the comparison was; the same command goes on with it")
+        say("MINUTES were over before the comparison was; the same command goes on with it")
         return None
 
 
