@@ -7,12 +7,13 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train leaderboard verify folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train tune dashboard leaderboard verify folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
 variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
+variables += TRIALS MINUTES STORAGE PRUNER TUNED
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -40,6 +41,12 @@ leaderboard: .venv  ## list runs and ensembles by CV, what the top one does not 
 
 verify: .venv  ## make FILE=file.csv again from the stored predictions of its manifest
 	$(call run,$(PY) -m submissions verify $(call quoted,$(value FILE)))
+
+tune: .venv  ## search for better settings over the same folds; the next submit uses what is found
+	$(call run,$(PY) -m tuning tune $(data_options) $(tuning_options))
+
+dashboard: .venv  ## open the studies of COMP in optuna-dashboard
+	$(call run,$(PY) -m tuning dashboard $(call option,COMP,competition) $(call option,STORAGE,storage))
 
 folds: .venv  ## assign the folds and show how even they are
 	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(call option,JOBS,jobs))
@@ -118,6 +125,11 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: PHYLUM=auto        the condition column: auto, no, decode, input or split
 #: BAGS=20            greedy selection in so many bags besides
 #: WITH="a b"         predictions of other tools, admitted by add-run, in the ensemble too
+#: TRIALS=40          how many trials a study shall have finished, pruned ones too
+#: MINUTES=30         stop tuning after this time; the same command goes on
+#: STORAGE=url        where studies are kept: postgresql://..., or a journal file (default: beside the runs)
+#: PRUNER=median      median or asha
+#: TUNED=no           leave out what tuning found
 #: OUT=file           where the result is written
 #: FILE=file.csv      the CSV that results, verify or upload is about (upload: the last of make submit where not given)
 #: MESSAGE="..."      upload: shown beside the submission on Kaggle
@@ -137,11 +149,14 @@ flag = $(if $(filter-out 0 no false,$(value $(1))),--$(2))
 data_options = $(call option,COMP,competition) $(call option,DATA,data) $(call option,DATA_ROOT,data-root) \
   $(call flag,ALLOW_MISSING,allow-missing)
 fold_options = $(call option,FOLDS,folds) $(call option,GROUP,group)
-training_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
-  $(call option,SEED,seed) $(call option,SEEDS,seeds) $(call option,JOBS,jobs) $(call option,ENGINE,engine) \
+fit_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(fold_options) \
+  $(call option,SEED,seed) $(call option,JOBS,jobs) \
   $(call option,WEIGHTS,weights) $(call flag,OFFLINE,offline) $(call option,PRECISION,precision) $(call option,CUT,cut) \
-  $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb) $(call option,PHYLUM,phylum) $(call option,BAGS,bags) \
-  $(call option,WITH,with)
+  $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb)
+training_options = $(fit_options) $(call option,SEEDS,seeds) $(call option,ENGINE,engine) $(call option,TUNED,tuned) \
+  $(call option,PHYLUM,phylum) $(call option,BAGS,bags) $(call option,WITH,with)
+tuning_options = $(fit_options) $(call option,TRIALS,trials) $(call option,MINUTES,minutes) $(call option,STORAGE,storage) \
+  $(call option,PRUNER,pruner)
 
 # Print a command as it can be pasted into a shell, then become it: signals and the last line are the command's own.
 define run

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from comp.console import say, show_table
 
-NAMES = ("decode", "training", "memory", "ensembles")
+NAMES = ("decode", "training", "memory", "ensembles", "tuning")
 ON_REAL_PHOTOS = ("guide",)  # half an hour, and only where DATA and WEIGHTS are named
 
 

@@ -49,6 +49,7 @@ class Competition:
         sources: Further places to download the data from, the first that is named is used where there is no slug:
             `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` (Hugging Face), or `https://...#sha256=HASH`.
         reshape: Module of `comp.reshapes` that brings what was downloaded into the layout, or None.
+        space: What tuning may try, narrower than its own ranges: knob to (low, high), or to names (`cut`).
         medals: Score of the gold, silver, bronze and median line of the private leaderboard.
     """
 
@@ -84,6 +85,7 @@ class Competition:
     reshape: str | None = None
     folders: tuple[str, ...] = ()
     sample: str | None = None
+    space: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     medals: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -4,6 +4,8 @@ runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
     <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json
         fold-<k>/                      valid.npy, test.npy, model.weights.h5, history.json, log.txt, done.json
     submissions/<hash8>.csv and .json
+    tuning/<candidate>/                study.journal, logs and signs of life of its workers
+    tuned/<candidate>.json             what a study found
 runs/ledger.csv
 """
 
@@ -75,8 +77,22 @@ class RunPlan:
     @property
     def name(self) -> str:
         """Return the name of the run's folder: readable, and different for different keys."""
-        readable = re.sub(r"[^\w.-]+", "-", f"{self.candidate}".replace("/", ""))
-        return f"{readable}-s{self.seed}-{self.key[:8]}"
+        return f"{in_a_path(self.candidate)}-s{self.seed}-{self.key[:8]}"
+
+
+def in_a_path(candidate: Candidate | str) -> str:
+    """Return a candidate as it stands in the name of a folder or file."""
+    return re.sub(r"[^\w.-]+", "-", f"{candidate}".replace("/", ""))
+
+
+def tuning_dir(dataset: Path, candidate: Candidate) -> Path:
+    """Return where a candidate's study lies."""
+    return dataset / "tuning" / in_a_path(candidate)
+
+
+def tuned_path(dataset: Path, candidate: Candidate) -> Path:
+    """Return where the recipe lies that a candidate's study found."""
+    return dataset / "tuned" / f"{in_a_path(candidate)}.json"
 
 
 def dataset_dir(competition: str, data8: str, runs: Path = RUNS) -> Path:

@@ -40,6 +40,7 @@ Phylum = Annotated[str, typer.Option(help="The condition column: auto, no, decod
 Bags = Annotated[int, typer.Option(help="Try greedy selection in this many bags too; 0: without (BAGS).")]
 With = Annotated[str | None, typer.Option("--with", help='Admitted outside predictions "name ..." (WITH).')]
 Data8 = Annotated[str | None, typer.Option(help="Which fold table, where a competition has several here.")]
+Tuned = Annotated[str, typer.Option(help="yes, or no: leave out what tuning found (TUNED).")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -66,6 +67,7 @@ def submit(
     phylum: Phylum = "auto",
     bags: Bags = 0,
     with_runs: With = None,
+    tuned: Tuned = "yes",
     out: Out = None,
 ) -> None:
     """Run the whole job: photos in, checked CSV out; its path is the last line."""
@@ -98,6 +100,7 @@ def train(
     phylum: Phylum = "auto",
     bags: Bags = 0,
     with_runs: With = None,
+    tuned: Tuned = "yes",
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line

@@ -57,6 +57,7 @@ class Settings:
     phylum: str = "auto"
     bags: int = 0
     with_runs: str | None = None
+    tuned: str = "yes"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from submissions.grade import grade_frame
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.stored import OUTSIDE, key_of_run
+from submissions.tuned import with_tuned
 from submissions.write import copy_to, facts_of_format, make_submission, write_submission
 
 
@@ -68,11 +69,21 @@ def submit(settings: Settings) -> Path:
 def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
     """Do the part of the job up to the out-of-fold tables: `make train`."""
     engine = open_engine(settings.engine, settings.jobs)
-    plan = with_features(make_plan(settings), engine)
+    preset = with_features(make_plan(settings), engine)
+    plan = with_tuned(preset, engine)
     show_plan(plan)
-    plan = with_weights(plan)
+    preset = with_weights(preset)
     dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
+    plan = _say_new_notes(plan, with_tuned(preset, engine, dataset.folder))
     return plan, dataset, _train(plan, dataset, engine)
+
+
+def _say_new_notes(shown: Plan, plan: Plan) -> Plan:
+    """Say what came to light only when the photos were read; return the plan."""
+    for note in plan.notes:
+        if note not in shown.notes:
+            say(note)
+    return plan
 
 
 def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predictions]:

@@ -40,7 +40,7 @@ def test_tensorflow_is_named_and_imported_in_one_place() -> None:
     assert naming == ["comp/backend.py", "folds/cv.py"]
 
 
-@pytest.mark.parametrize("package", ["comp", "folds", "submissions"])
+@pytest.mark.parametrize("package", ["comp", "folds", "tuning", "submissions"])
 def test_help_answers_within_a_second_without_keras(package: str) -> None:
     code = (
         f"import sys; sys.argv = ['{package}', '--help']\n"
@@ -58,7 +58,7 @@ def test_help_answers_within_a_second_without_keras(package: str) -> None:
     assert min(seconds) < 1
 
 
-@pytest.mark.parametrize("package", ["comp", "folds", "submissions"])
+@pytest.mark.parametrize("package", ["comp", "folds", "tuning", "submissions"])
 def test_python_m_shows_its_commands(package: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", package, "--help"], cwd=PROJECT, capture_output=True, text=True, check=True

@@ -1,0 +1,223 @@
+"""What is tuned, decided before anything is trained: candidates with their default recipe, weights, cuts and space; rows and folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from comp.backend import THREADS, backend_name, precision_for
+from comp.candidates import parse_candidates
+from comp.engine import Engine
+from comp.errors import BadInput
+from comp.fetch import does_answer
+from comp.images import PhotoFacts, PixelSpec
+from comp.registry import load_backbone, load_competition
+from comp.sources import DATA_ROOT, find_source
+from comp.spec import Candidate, Competition, Fit, Recipe
+from comp.tables import Tables, read_tables
+from comp.weights import NONE, WeightsFile, facts_of, fetch_weights, find_weights, may_download, not_to_be_had
+from folds.cuts import bytes_of, choose_cut, feature_shapes
+from folds.dataset import Dataset
+from folds.prepare import fold_table, number_of_folds, read_photos, with_group
+from folds.presets import DEFAULT_PRESET, check_preset, complete
+from folds.runs import RunPlan
+from tuning.space import Space, check_names, space_of
+
+PRECISIONS = {"fp32": "float32", "bf16": "mixed_bfloat16"}
+BANKED: tuple[Fit, ...] = ("probe", "tail")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the person asked for: one field for each variable of the Makefile."""
+
+    competition: str = "specimens"
+    data: Path | None = None
+    data_root: Path = DATA_ROOT
+    backbones: str | None = None
+    preset: str = DEFAULT_PRESET
+    folds: int | None = None
+    group: str | None = None
+    seed: int = 0
+    jobs: int | None = None
+    allow_missing: bool = False
+    weights: str | None = None
+    offline: bool = False
+    precision: str | None = None
+    cut: str | None = None
+    cache_gb: float = 20.0
+    bank_gb: float = 8.0
+    trials: int = 40
+    minutes: float | None = None
+    storage: str | None = None
+    pruner: str = "median"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One candidate that is tuned, complete.
+
+    Attributes:
+        recipe: What the preset gives it: the default that a tuned recipe has to beat.
+    """
+
+    candidate: Candidate
+    recipe: Recipe
+    precision: str
+    weights: WeightsFile | None
+    space: Space
+
+    @property
+    def fit(self) -> Fit:
+        """Return how it is trained."""
+        assert self.candidate.fit is not None
+        return self.candidate.fit
+
+    def plan(self, dataset: Dataset, competition: Competition, seed: int) -> RunPlan:
+        """Return the run of the default recipe over a fold table."""
+        return RunPlan(
+            candidate=self.candidate,
+            recipe=self.recipe,
+            seed=seed,
+            facts=competition.facts_in_key(),
+            data8=dataset.data8,
+            threads=THREADS,
+            backend=backend_name(),
+            weights_sha=self.weights.sha256 if self.weights else "",
+            weights_path=str(self.weights.path.resolve()) if self.weights else "",
+            precision=self.precision,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all studies of a command stand on: rows, photos, folds."""
+
+    competition: Competition
+    tables: Tables
+    photos: dict[str, PhotoFacts]
+    dataset: Dataset
+
+
+def read_tables_of(settings: Settings) -> Tables:
+    """Return the competition's tables.
+
+    Raises:
+        BadInput: If anything asked for is unknown, impossible or not there.
+    """
+    if settings.trials < 1:
+        raise BadInput(f"TRIALS={settings.trials}: expected a whole number from 1 on")
+    if settings.minutes is not None and settings.minutes <= 0:
+        raise BadInput(f"MINUTES={settings.minutes:g}: expected a number above 0")
+    if settings.pruner not in ("median", "asha"):
+        raise BadInput(f"PRUNER={settings.pruner}: expected median or asha")
+    check_preset(settings.preset)
+    competition = with_group(load_competition(settings.competition), settings.group)
+    check_names(competition)
+    return read_tables(
+        competition, find_source(competition, settings.data, settings.data_root).folder, settings.allow_missing
+    )
+
+
+def make_ground(settings: Settings, tables: Tables, subjects: Sequence[Subject], engine: Engine) -> Ground:
+    """Bring the photos into the cache and assign the folds, both only where that was not done before."""
+    competition = tables.competition
+    specs = [PixelSpec(subject.recipe.pixels, competition.channels, competition.resize) for subject in subjects]
+    photos = read_photos(tables, specs, engine)
+    dataset = fold_table(tables, photos, number_of_folds(tables, settings.folds))
+    return Ground(competition=competition, tables=tables, photos=photos, dataset=dataset)
+
+
+def subjects_of(settings: Settings, tables: Tables, engine: Engine) -> list[Subject]:
+    """Return what is tuned: the candidates named, else the competition's own; without a fit, a tail where weights are there.
+
+    Raises:
+        BadInput: If a candidate cannot be parsed, or its weights are needed and not to be had.
+    """
+    named = parse_candidates(settings.backbones or " ".join(tables.competition.candidates))
+    found = [_subject(candidate, settings, tables, engine) for candidate in named]
+    return list({subject.candidate: subject for subject in found}.values())
+
+
+def _subject(asked: Candidate, settings: Settings, tables: Tables, engine: Engine) -> Subject:
+    weights = _weights(asked, settings)
+    fit = asked.fit or _fit_of(asked, weights)
+    candidate, recipe = complete(replace(asked, fit=fit), settings.preset, tables.competition)
+    backbone = load_backbone(candidate.backbone)
+    cuts: list[str] = []
+    if fit == "tail":
+        recipe, cuts = _with_cuts(candidate, recipe, settings, tables, engine)
+    use = "extract" if fit == "probe" else "train"
+    return Subject(
+        candidate=candidate,
+        recipe=recipe,
+        precision=_precision(settings.precision) or precision_for(backbone.bf16_pays, use),
+        weights=weights if fit != "scratch" else None,
+        space=space_of(fit, recipe, tables.competition, backbone.options, cuts),
+    )
+
+
+def _fit_of(asked: Candidate, weights: WeightsFile | None) -> Fit:
+    backbone = load_backbone(asked.backbone)
+    if weights is None:
+        return "scratch"
+    return "tail" if backbone.cuts.get(asked.variant or backbone.default_variant) else "probe"
+
+
+def _precision(asked: str | None) -> str | None:
+    if asked is None or asked in PRECISIONS.values():
+        return asked
+    if asked not in PRECISIONS:
+        raise BadInput(f"PRECISION={asked}: expected one of {', '.join(PRECISIONS)}")
+    return PRECISIONS[asked]
+
+
+def _weights(candidate: Candidate, settings: Settings) -> WeightsFile | None:
+    """Return a candidate's weights, fetched where that is asked for or small; None where it can do without.
+
+    Raises:
+        BadInput: If its fit needs weights that cannot be had.
+    """
+    facts = facts_of(candidate)
+    needs_them = candidate.fit in BANKED
+    if needs_them and facts is None:
+        raise BadInput(
+            f"candidate {candidate}: there are no published weights of it; ask for {candidate.backbone}:scratch"
+        )
+    if facts is None or candidate.fit == "scratch":
+        return None
+    if settings.weights == NONE:
+        if needs_them:
+            raise BadInput(f"candidate {candidate}: a {candidate.fit} needs weights, and WEIGHTS=none forbids them")
+        return None
+    found = find_weights(facts, settings.weights)
+    if found is not None:
+        return found
+    if needs_them or candidate.fit == "full":
+        if settings.offline or not does_answer(facts.url):
+            raise BadInput(not_to_be_had(candidate, facts, settings.weights, settings.offline))
+        return fetch_weights(facts)
+    return None if may_download(facts, settings.offline) else fetch_weights(facts)
+
+
+def _with_cuts(
+    candidate: Candidate, recipe: Recipe, settings: Settings, tables: Tables, engine: Engine
+) -> tuple[Recipe, list[str]]:
+    """Return the recipe with its default cut, and the cuts to try: those whose banks of all strengths fit into BANK_GB."""
+    shapes = feature_shapes(candidate, recipe.pixels, tables.competition.channels, engine)
+    n_rows = len(tables.train), 0 if tables.test is None else len(tables.test)
+    default = choose_cut(candidate, recipe, shapes, n_rows, settings.bank_gb, settings.cut)
+    if settings.cut:
+        return replace(recipe, cut=default), [default]
+    n_levels = len(_strengths(candidate, recipe, tables.competition))
+    n_drawn = max(0, recipe.views - 2) * n_levels + min(recipe.views, 2)
+    n_views = n_rows[0] * n_drawn + n_rows[1] * recipe.tta_views
+    cuts = load_backbone(candidate.backbone).cuts.get(candidate.variant or "", ())
+    fitting = [cut for cut in cuts if n_views * bytes_of(shapes[cut]) <= settings.bank_gb * 1e9]
+    return replace(recipe, cut=default), list(dict.fromkeys([default, *fitting]))
+
+
+def _strengths(candidate: Candidate, recipe: Recipe, competition: Competition) -> list[float]:
+    knobs = space_of("tail", recipe, competition, (), (recipe.cut,)).knobs
+    return [value for knob in knobs if knob.name == "strength" for value in knob.choices if value > 0]

@@ -1,0 +1,219 @@
+"""The tuning job: one study a candidate, searched by several workers, decided on other folds, written as a recipe for the plan."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comp.console import relative, say, show_facts, show_table
+from comp.engine import Engine, Event, Listener, n_cores, open_engine
+from comp.images import CACHE
+from folds.features import banks_of, trim
+from folds.runs import RunPlan, tuning_dir
+from tuning.crew import Crew
+from tuning.honest import Finalist, Guard, Verdict, compare
+from tuning.objective import Stopped
+from tuning.setup import BANKED, Ground, Settings, Subject, make_ground, read_tables_of, subjects_of
+from tuning.show import count_line, saved_folds, ticking
+from tuning.storage import command_line, shown
+from tuning.study import complete_trials, count, open_study
+from tuning.tuned import in_words, verdict_line, write_tuned
+from tuning.worker import Order
+
+if TYPE_CHECKING:
+    import optuna
+
+LARGEST_RESERVE = 0.5  # share of MINUTES that is kept for the comparison at the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One command: what was asked, since when, and until when."""
+
+    settings: Settings
+    ground: Ground
+    engine: Engine
+    n_jobs: int
+    began: float
+
+    @property
+    def deadline(self) -> float | None:
+        """Return the Unix time at which even an epoch is broken off."""
+        minutes = self.settings.minutes
+        return None if minutes is None else self.began + 60 * minutes
+
+
+def tune(settings: Settings) -> Path:
+    """Tune each candidate and return the path of the last file made: a recipe, or the folder of a study that is not decided yet.
+
+    Raises:
+        FoldboardError: With one clear line; what was finished is kept and taken by the next run.
+    """
+    began = time.time()
+    os.environ["FOLDBOARD_COMMAND"] = command_line()  # stands beside locks that are held: never with a password
+    engine = open_engine("local", settings.jobs)
+    tables = read_tables_of(settings)
+    subjects = subjects_of(settings, tables, engine)
+    _show_plan(settings, subjects)
+    ground = make_ground(settings, tables, subjects, engine)
+    session = Session(settings=settings, ground=ground, engine=engine, n_jobs=settings.jobs or n_cores(), began=began)
+    return [_tune_one(session, subject) for subject in subjects][-1]
+
+
+def _show_plan(settings: Settings, subjects: list[Subject]) -> None:
+    minutes = "" if settings.minutes is None else f", at most {settings.minutes:g} minutes for all"
+    for subject in subjects:
+        knobs = [(knob.name, str(knob)) for knob in subject.space.knobs]
+        weights = f", weights {relative(subject.weights.path)}" if subject.weights else ""
+        show_facts(
+            f"tuning {subject.candidate}, preset {settings.preset}{weights}",
+            [("trials", f"{settings.trials} finished ones{minutes}"), *knobs],
+        )
+
+
+def _tune_one(session: Session, subject: Subject) -> Path:
+    """Search and decide for one candidate; return the path of what was made."""
+    ground, settings = session.ground, session.settings
+    base = subject.plan(ground.dataset, ground.competition, settings.seed)
+    order = _order(session, subject, base)
+    study = open_study(order)
+    _make_room(session, subject, base)
+    if count(study).finished < settings.trials:
+        _search(session, order, study)
+    counts = count(study)
+    ran, whole = saved_folds(study)
+    say(f"{subject.candidate}: {count_line(counts)}; pruning spared {whole - ran} of {whole} folds")
+    verdict = _decide(session, base, study)
+    if verdict is None:
+        return Path(order.folder)
+    show_verdict(subject, verdict)
+    facts = {
+        "competition": ground.competition.name,
+        "data8": ground.dataset.data8,
+        "preset": settings.preset,
+        "metric": ground.competition.metric,
+        "study": {"name": order.study, "storage": shown(order.storage)},
+    }
+    return write_tuned(subject, ground.dataset.folder, verdict, counts, facts)
+
+
+def _order(session: Session, subject: Subject, base: RunPlan) -> Order:
+    ground, settings = session.ground, session.settings
+    folder = tuning_dir(ground.dataset.folder, subject.candidate)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Order(
+        storage=settings.storage or str(folder / "study.journal"),
+        study=f"{ground.competition.name}/{ground.dataset.data8}/{subject.candidate}",
+        folder=str(folder),
+        dataset=str(ground.dataset.folder),
+        base=asdict(base),
+        knobs=[asdict(knob) for knob in subject.space.knobs],
+        metric=ground.competition.metric,
+        trials=settings.trials,
+        pruner=settings.pruner,
+        seed=settings.seed,
+        deadline=session.deadline,
+        n_workers=session.n_jobs,
+    )
+
+
+def _make_room(session: Session, subject: Subject, base: RunPlan) -> None:
+    """Throw old features away where there are too many, never those that a trial of this study may ask for."""
+    if subject.fit not in BANKED:
+        return
+    choices = {knob.name: knob.choices for knob in subject.space.knobs}
+    keep = {
+        bank.key
+        for strength in choices["strength"]
+        for cut in choices.get("cut", (base.recipe.cut,))
+        for bank in banks_of(replace(base, recipe=replace(base.recipe, strength=strength, cut=cut)))
+    }
+    trim(session.settings.cache_gb * 1e9, keep, CACHE)
+
+
+def _search(session: Session, order: Order, study: optuna.Study) -> None:
+    done = count(study)
+    if done.finished:
+        say(f"study {order.study} goes on: {count_line(done)} so far")
+    with ticking(order.trials) as ticker:
+        ticker.skip(study)
+        Crew(
+            order, study, ticker.look, lambda: search_until(study, session.deadline, session.began, order.n_workers)
+        ).run()
+
+
+def search_until(study: optuna.Study, deadline: float | None, began: float, n_workers: int) -> float | None:
+    """Return when to begin no further fold, so that the comparison at the end has its time too."""
+    if deadline is None:
+        return None
+    seconds = [
+        (trial.datetime_complete - trial.datetime_start).total_seconds()
+        for trial in complete_trials(study)
+        if trial.datetime_complete and trial.datetime_start
+    ]
+    n_runs = min(len(seconds), 4)
+    reserve = n_runs * sum(seconds) / len(seconds) / min(n_workers, n_runs) if seconds else 0.0
+    return deadline - min(reserve, LARGEST_RESERVE * (deadline - began))
+
+
+def _decide(session: Session, base: RunPlan, study: optuna.Study) -> Verdict | None:
+    """Compare the finalists, or say why there is nothing to decide yet."""
+    if not complete_trials(study):
+        say("no trial is complete yet, so there is nothing to choose from; the same command goes on")
+        return None
+    settings = session.settings
+    counts = count(study)
+    if counts.finished < settings.trials:
+        say(f"{counts.finished} of {settings.trials} trials are finished; the same command goes on")
+    say("the best recipes and the default once more, on other folds and another seed, which alone decides:")
+    try:
+        until = _until(session.deadline)
+        return compare(base, session.ground, study, session.ground.competition.metric, session.engine, until)
+    except Stopped:
+        say("MINUTES were over before the comparison was; the same command goes on with it")
+        return None
+
+
+def _until(deadline: float | None) -> Guard:
+    """Return what makes a listener stop everything when the time is up."""
+
+    def guard(listener: Listener) -> Listener:
+        def listen(event: Event) -> None:
+            listener(event)
+            if deadline is not None and time.time() >= deadline and event.kind != "done":
+                raise Stopped
+
+        return listen
+
+    return guard
+
+
+def show_verdict(subject: Subject, verdict: Verdict) -> None:
+    """Print the comparison and what it decided."""
+    rows = [_row(each) for each in (verdict.default, *verdict.others)]
+    say()
+    name = verdict.default.score.metric
+    columns = ["recipe", "in the search", f"{name}, other folds", "95 % interval", "better by", "interval"]
+    show_table(f"{subject.candidate}, out-of-fold over folds that the search never saw", columns, rows)
+    for each in verdict.others:
+        say(f"{_name(each)}: {in_words(each.changes)}")
+    say(f"{subject.candidate}: {verdict_line(verdict)}")
+
+
+def _name(finalist: Finalist) -> str:
+    return "default" if finalist.trial is None else f"trial {finalist.trial}"
+
+
+def _row(finalist: Finalist) -> list[str]:
+    found, difference = finalist.score, finalist.difference
+    return [
+        _name(finalist),
+        "" if finalist.searched is None else f"{finalist.searched:.4f}",
+        f"{found.value:.4f}",
+        f"{found.low:.4f} to {found.high:.4f}",
+        f"{difference[0]:+.4f}" if difference else "",
+        f"{difference[1]:+.4f} to {difference[2]:+.4f}" if difference else "",
+    ]
