@@ -7,13 +7,13 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train tune dashboard leaderboard verify folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
 variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
-variables += TRIALS MINUTES STORAGE PRUNER TUNED
+variables += IMAGES TOP TRIALS MINUTES STORAGE PRUNER TUNED
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -47,6 +47,10 @@ tune: .venv  ## search for better settings over the same folds; the next submit 
 
 dashboard: .venv  ## open the studies of COMP in optuna-dashboard
 	$(call run,$(PY) -m tuning dashboard $(call option,COMP,competition) $(call option,STORAGE,storage))
+
+predict: .venv  ## answer the photos of IMAGES=folder-or-csv with the last ensemble of COMP
+	$(call run,$(PY) -m submissions predict $(call option,COMP,competition) $(call option,IMAGES,images) \
+	  $(call option,WEIGHTS,weights) $(call option,TOP,top) $(call option,FILE,file) $(call option,JOBS,jobs) $(call option,OUT,out))
 
 folds: .venv  ## assign the folds and show how even they are
 	$(call run,$(PY) -m folds assign $(data_options) $(fold_options) $(call option,JOBS,jobs))
@@ -130,6 +134,8 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: STORAGE=url        where studies are kept: postgresql://..., or a journal file (default: beside the runs)
 #: PRUNER=median      median or asha
 #: TUNED=no           leave out what tuning found
+#: IMAGES=folder      photos to predict, or a CSV with a column path
+#: TOP=5              predict names so many classes, with probabilities
 #: OUT=file           where the result is written
 #: FILE=file.csv      the CSV that results, verify or upload is about (upload: the last of make submit where not given)
 #: MESSAGE="..."      upload: shown beside the submission on Kaggle

@@ -86,7 +86,7 @@ def answer(fold: Fold, report: Report) -> Answer:
 
 
 def _answer_whole(fold: Fold, report: Report) -> Answer:
-    network = _fresh_network(fold)
+    network = fresh_network(fold)
     fit_rows, inner_rows = _inner_split(fold)
     if fold.head_inputs is not None and not (fold.folder / CHECKPOINT).is_file():
         _start_from_head(network, fold, fit_rows)
@@ -168,7 +168,7 @@ def _together(histories: list[tuple[int, dict[str, list[float]]]]) -> dict[str, 
     }
 
 
-def _fresh_network(fold: Fold) -> keras.Model:
+def fresh_network(fold: Fold) -> keras.Model:
     """Return the network as it is before training; what this process did before does not matter."""
     keras.utils.clear_session(free_memory=False)
     keras.config.set_dtype_policy(fold.plan.fit_precision)
@@ -211,8 +211,9 @@ def _model_seed(fold: Fold) -> int:
     return int(np.random.SeedSequence([fold.plan.seed, fold.number]).generate_state(1)[0])
 
 
-def _predict_size(fold: Fold) -> int:
-    return HEAD_BATCH if fold.candidate.fit == "probe" else 32  # photos at once; fixed, a result may depend on it
+def predict_size(fold: Fold) -> int:
+    """Return how many photos are predicted at once; fixed, because a result may depend on it."""
+    return HEAD_BATCH if fold.candidate.fit == "probe" else 32
 
 
 def _conditions(fold: Fold, conditions: np.ndarray) -> np.ndarray | None:
@@ -224,7 +225,7 @@ def _conditions(fold: Fold, conditions: np.ndarray) -> np.ndarray | None:
 def _probabilities(network: keras.Model, fold: Fold, name: str) -> np.ndarray:
     shas = fold.to_predict(name, "sha").tolist()
     conditions = _conditions(fold, fold.to_predict(name, "condition"))
-    return predict(network, fold.inputs, shas, fold.recipe.tta_views, _predict_size(fold), conditions)
+    return predict(network, fold.inputs, shas, fold.recipe.tta_views, predict_size(fold), conditions)
 
 
 def _labels(fold: Fold, rows: np.ndarray) -> np.ndarray:
@@ -267,7 +268,7 @@ def _inner_loss(network: keras.Model, fold: Fold, rows: np.ndarray) -> Callable[
     conditions = _conditions(fold, fold.dataset.train["condition"].to_numpy(dtype=object)[rows])
 
     def loss() -> float:
-        probabilities = predict(network, fold.inputs, shas, 1, _predict_size(fold), conditions)
+        probabilities = predict(network, fold.inputs, shas, 1, predict_size(fold), conditions)
         return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7)).mean())
 
     return loss

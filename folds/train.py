@@ -50,10 +50,11 @@ def fit_fold(report: Report, run: str, fold: int, cache_dir: str, weights: str =
         return marker
     with locked(folder / ".lock", lambda line: report("note", line)):
         sweep(folder)
-        return read_marker(folder) or _fit(_gather(Path(run), fold, Path(cache_dir), weights), report)
+        return read_marker(folder) or _fit(gather(Path(run), fold, Path(cache_dir), weights), report)
 
 
-def _gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
+def gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
+    """Return what the fit of one fold needs; its banks are there already."""
     plan, dataset = replace(plan_of(run), weights_path=weights), load_dataset(run.parent)
     folds = dataset.train["fold"].to_numpy()
     return Fold(

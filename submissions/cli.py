@@ -245,6 +245,29 @@ def unseen(
 
 
 @app.command()
+def predict(
+    images: Annotated[Path, typer.Option(help="Folder of photos, or a CSV with a column path (IMAGES).")],
+    competition: Competition = "specimens",
+    file: Annotated[Path | None, typer.Option(help="CSV whose ensemble answers; the last written one (FILE).")] = None,
+    weights: Weights = None,
+    top: Annotated[int, typer.Option(help="Name so many classes, with probabilities (TOP).")] = 1,
+    phylum: Annotated[str | None, typer.Option(help="What is known of all photos, such as the phylum.")] = None,
+    jobs: Jobs = None,
+    out: Annotated[Path, typer.Option(help="Where the answers are wanted (OUT).")] = Path("predictions.csv"),
+) -> None:
+    """Answer new photos with a finished ensemble; the path of the answers is the last line."""
+    from comp.console import last_line
+    from comp.engine import open_engine
+    from comp.registry import load_competition
+    from submissions.predict import answer, find_photos, newest_csv, write_answers
+
+    record = load_competition(competition)
+    photos = find_photos(images, record, phylum)
+    classes, table = answer(photos, record, file or newest_csv(record.name), weights, open_engine("local", jobs))
+    last_line(write_answers(photos, record, classes, table, top, out))
+
+
+@app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
 ) -> None:
