@@ -91,8 +91,8 @@ def test_auto_does_not_decode_a_phylum_that_is_no_function_of_the_class() -> Non
     [
         ("yes", "phylum", "expected one of auto, no, decode, input, split"),
         ("decode", None, "no condition column"),
-        ("input", "phylum", "way to train"),
-        ("split", "phylum", "way to train"),
+        ("input", None, "no condition column"),
+        ("split", None, "no condition column"),
     ],
 )
 def test_phylum_is_one_of_what_can_be_done(phylum: str, column: str | None, words: str) -> None:

@@ -185,7 +185,7 @@ def test_a_wrong_file_is_one_line_that_names_it(make: Any, tmp_path: Path) -> No
     with pytest.raises(BadInput, match=WRONG[make]) as caught:
         build("vgg16", "tiny", path)
     line = str(caught.value)
-    assert str(path) in line and "\n" not in line and "134,368 numbers" in line and line.endswith("WEIGHTS=none")
+    assert str(path) in line and "\n" not in line and "281,952 numbers" in line and line.endswith("WEIGHTS=none")
 
 
 def test_averages_settle_fast_from_scratch_and_stay_as_published_with_weights(tmp_path: Path) -> None:
