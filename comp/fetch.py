@@ -62,19 +62,24 @@ def _fetch_rest(url: str, part: Path, report: Callable[[int], None]) -> None:
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as reply:
-            if (
-                reply.status_code == 416
-            ):  # nothing is left to send: all of it is there, or what is there is of another file
-                if reply.headers.get("Content-Range", "").rpartition("/")[2] not in ("", "*", str(have)):
-                    part.unlink()
-                    _fetch_rest(url, part, report)
+            is_all_sent = reply.status_code == 416
+            if is_all_sent and _is_of(reply, have):
                 return
-            reply.raise_for_status()
-            _write(reply, part, have if reply.status_code == 206 else 0, report)
+            if not is_all_sent:
+                reply.raise_for_status()
+                _write(reply, part, have if reply.status_code == 206 else 0, report)
+                return
     except requests.RequestException as error:
         raise BadInput(
             f"{url} could not be fetched ({type(error).__name__}): fetch it by hand, or try again later"
         ) from error
+    part.unlink()  # longer than the file: it is of another one
+    _fetch_rest(url, part, report)
+
+
+def _is_of(reply: Any, have: int) -> bool:
+    """Return whether what is there has the length that the server tells of the file, where it tells one."""
+    return reply.headers.get("Content-Range", "").rpartition("/")[2] in ("", "*", str(have))
 
 
 def _write(reply: Any, part: Path, have: int, report: Callable[[int], None]) -> None:
