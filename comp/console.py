@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from comp.engine import Event, Listener
 from comp.errors import FoldboardError
+from comp.store import key_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,7 +138,8 @@ def _summing(show: Callable[[float], None], note: Callable[[str], None]) -> List
             note(event.value)
             return
         share = 1.0 if event.kind == "done" else float(event.value)
-        shares[event.job.label] = share * event.job.size
+        job = event.job
+        shares[key_of([job.function, dict(job.arguments)])] = share * job.size  # labels may repeat: seeds, banks
         show(sum(shares.values()))
 
     return listen

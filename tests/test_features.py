@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 
 import comp.images
 import folds.features
-import submissions.submit
 from comp.augment import image_seeds, policy
 from comp.chunks import ChunkStore
 from comp.engine import Job, ignore_events
@@ -38,7 +36,6 @@ from folds.features import (
     extraction_jobs,
     features_of,
     fill_banks,
-    trim,
     view_of,
     views_of,
     wanted_banks,
@@ -363,76 +360,6 @@ def test_two_writers_that_overlap_are_safe(dataset: Dataset, weights: Path) -> N
     jobs = [*jobs_of([some]), *jobs_of([wanted])]  # both saw an empty bank
     InlineEngine().run(jobs, ignore_events)
     assert (rows_of(wanted)[:20] == rows_of(some)).all() and not jobs_of([some, wanted])
-
-
-# the bound
-
-
-def banks_on_disk(*sizes: int) -> list[str]:
-    """Write banks, the one used longest ago first; return their keys."""
-    keys = []
-    for i, n_bytes in enumerate(sizes):
-        spec = bank(view=View(2 + i, 0.5))
-        folder = spec.folder(CACHE)
-        (folder / "chunk").mkdir(parents=True)
-        (folder / "chunk" / "rows.npy").write_bytes(bytes(n_bytes))
-        (folder / "bank.json").write_text(json.dumps({}))
-        os.utime(folder / "bank.json", (1_000_000 + i, 1_000_000 + i))
-        keys.append(spec.key)
-    return keys
-
-
-def left() -> set[str]:
-    return {path.name for path in (CACHE / "features").iterdir()}
-
-
-@pytest.mark.usefixtures("in_folder")
-def test_the_bank_used_longest_ago_goes_first_and_no_more_than_needed() -> None:
-    first, second, third = banks_on_disk(1000, 1000, 1000)
-    assert trim(3100, ()) == 0 and left() == {first, second, third}
-    assert trim(2100, ()) == 1002 and left() == {second, third}
-    assert trim(0, ()) == 2004 and not left()
-
-
-@pytest.mark.usefixtures("in_folder")
-def test_what_the_plan_names_is_never_thrown_away() -> None:
-    first, *_ = banks_on_disk(1000, 1000, 1000)
-    trim(1100, {first})
-    assert left() == {first}
-    assert trim(0, {first}) == 0 and left() == {first}
-
-
-@pytest.mark.usefixtures("in_folder")
-def test_a_bank_that_a_plan_names_counts_as_used_now() -> None:
-    first, _ = banks_on_disk(1000, 1000)
-    extraction_jobs([Wanted(bank(view=View(2, 0.5)), ())], CACHE)
-    trim(1100, ())
-    assert left() == {first}
-
-
-@pytest.mark.usefixtures("in_folder")
-def test_what_a_killed_trim_left_of_a_bank_counts_too() -> None:
-    """Its `bank.json` may be what went first; the rest must not lie there for ever."""
-    first, second = banks_on_disk(1000, 1000)
-    (CACHE / "features" / first / "bank.json").unlink()
-    trim(1100, ())
-    assert left() == {second}
-
-
-@pytest.mark.usefixtures("in_folder")
-def test_where_there_is_no_bank_there_is_nothing_to_trim() -> None:
-    assert trim(0, ()) == 0
-
-
-def test_what_a_plan_names_is_kept_although_its_runs_are_finished(
-    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The next run over the same photos, another head or seed, needs it."""
-    run = frozen_plan(dataset, weights, "probe")
-    fill(dataset, run)
-    monkeypatch.setattr(submissions.submit, "unfinished_folds", lambda *_: [])
-    submissions.submit._extract([run], dataset, InlineEngine(), 0.0)
-    assert {bank.key for bank in banks_of(run)} <= left()
 
 
 # the published network

@@ -53,7 +53,8 @@ def test_a_csv_names_photos_ids_and_phyla(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "no such folder"), ("x,y\n1,2\n", "expected a column path"), ("path\n", "but no rows")]
+    ("content", "words"),
+    [(None, "no such folder"), ("x,y\n1,2\n", "expected a column path"), ("path\n", "but no rows")],
 )
 def test_bad_input_is_one_line(tmp_path: Path, content: str | None, words: str) -> None:
     if content:
