@@ -12,7 +12,7 @@ import submissions.submit
 from comp.engines.inline import InlineEngine
 from comp.images import CACHE, PixelSpec
 from folds.dataset import Dataset
-from folds.features import View, banks_of, trim
+from folds.features import View, Wanted, banks_of, extraction_jobs, trim
 from tests.frozen import PIXELS, fill, frozen_plan, save_tiny
 from tests.made import squares_dataset
 from tests.test_features import bank
