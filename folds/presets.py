@@ -94,9 +94,14 @@ def variant_for(backbone: Backbone, fit: Fit) -> str:
     return (backbone.scratch_variant if fit == "scratch" else "") or backbone.default_variant
 
 
-START_SECONDS = {"scratch": 5.0, "probe": 1.5, "tail": 8.0, "full": 8.0}  # building and compiling, once a fold
-FORWARD = 0.3  # of a training step
-ABOVE_CUT = 0.4  # of a training step, where only the upper part is trained
+START_SECONDS = {
+    "scratch": 5.0,
+    "probe": 1.5,
+    "tail": 25.0,
+    "full": 8.0,
+}  # building and compiling once a fold, and the head of a tail
+FORWARD = 0.17  # of a training step: MobileNetV2 at 224 px, 11 ms against 65 ms on one core
+ABOVE_CUT = 0.12  # of a training step, where only the upper part is trained: 7 ms there, from block_12_add on
 SECONDS_A_FEATURE = 2e-5  # of training a head, per photo and epoch
 
 
