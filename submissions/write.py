@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from comp.spec import Competition
-from comp.store import locked, write_bytes, write_json
+from comp.store import locked, read_json, write_bytes, write_json
 from comp.tables import Tables
 from folds.dataset import Dataset
 from folds.oof import Predictions
@@ -90,9 +90,22 @@ def write_submission(frame: pd.DataFrame, dataset: Dataset, competition: Competi
     sha = hashlib.sha256(content).hexdigest()
     path = submission_path(dataset.folder, sha)
     with locked(path.with_name(".lock")):
+        facts = {"sha256": sha, "competition": competition.name, **manifest}
+        facts |= _of_the_work(path.with_suffix(".json"), facts)
         write_bytes(path, content)
-        write_json(path.with_suffix(".json"), {"sha256": sha, "competition": competition.name, **manifest})
+        write_json(path.with_suffix(".json"), facts)
     return path
+
+
+def _of_the_work(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the command that trained the same runs and how long it took, where an earlier one did: a repetition does nothing."""
+    if not path.is_file():
+        return {}
+    before = read_json(path)
+    keys = [[run["key"] for run in found.get("runs", [])] for found in (before, facts)]
+    if keys[0] != keys[1] or before.get("command_seconds", 0) < facts.get("command_seconds", 0):
+        return {}
+    return {name: before[name] for name in ("command", "command_seconds", "jobs") if name in before}
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:

@@ -16,7 +16,15 @@ from comp.tables import read_csv
 from folds.oof import Predictions
 from submissions.check import check_file, check_frame
 from submissions.grade import grade, grade_line
-from submissions.write import copy_to, make_frame, make_submission, template_ids, with_prior, write_submission
+from submissions.write import (
+    _of_the_work,
+    copy_to,
+    make_frame,
+    make_submission,
+    template_ids,
+    with_prior,
+    write_submission,
+)
 from tests.made import CLASSES, SQUARES, squares_dataset
 
 IDS = ["036", "037", "038", "039", "040", "041"]
@@ -130,3 +138,12 @@ def test_a_class_that_the_answers_happen_to_lack_is_no_error(tmp_path: Path) -> 
     table(["amber", "coral"], IDS[:2]).rename(columns={"colour": "color"}).to_csv(tmp_path / "told.csv", index=False)
     with pytest.raises(Refused, match="its columns are"):
         grade(tmp_path / "told.csv", tmp_path / "answers.csv", SQUARES)
+
+
+def test_a_repetition_leaves_the_time_of_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"runs": [{"key": "k"}], "command": "make submit", "command_seconds": 171.0, "jobs": 2}')
+    again = {"runs": [{"key": "k"}], "command": "make submit OUT=x", "command_seconds": 1.4, "jobs": 1}
+    assert _of_the_work(path, again) == {"command": "make submit", "command_seconds": 171.0, "jobs": 2}
+    assert _of_the_work(path, {**again, "runs": [{"key": "other"}]}) == {}
+    assert _of_the_work(tmp_path / "none.json", again) == {}
