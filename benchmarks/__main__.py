@@ -11,15 +11,15 @@ from benchmarks.figure import Figure
 from comp.console import say, show_table
 
 NAMES = ("decode", "training", "memory", "ensembles", "tuning")
-ON_REAL_PHOTOS = ("guide",)  # half an hour, and only where DATA and WEIGHTS are named
+ON_REAL_PHOTOS = ("guide", "options")  # half an hour each, and only where DATA and WEIGHTS are named
 
 
 def main(words: list[str]) -> int:
     """Run the benchmarks named, all that need no photos where none is, and return 1 if a figure misses its target."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=", ".join((*NAMES, *ON_REAL_PHOTOS)))
-    parser.add_argument("--data", help="folder of real photos, for guide (DATA)")
-    parser.add_argument("--weights", help="folder of pre-trained weights, for guide (WEIGHTS)")
+    parser.add_argument("--data", help="folder of real photos, for guide and options (DATA)")
+    parser.add_argument("--weights", help="folder of pre-trained weights, for guide and options (WEIGHTS)")
     options = parser.parse_args(words)
     names = options.names
     known = (*NAMES, *ON_REAL_PHOTOS)

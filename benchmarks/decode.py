@@ -29,7 +29,7 @@ def bare_loop(job: tuple[str, list[str], str]) -> int:
     cv2.setNumThreads(0)
     photos = np.lib.format.open_memmap(out, "w+", np.uint8, (len(names), SIDE, SIDE, 3))
     for i, name in enumerate(names):
-        photo = cv2.imread(f"{folder}/{name}", cv2.IMREAD_COLOR)
+        photo = np.asarray(cv2.imread(f"{folder}/{name}", cv2.IMREAD_COLOR))
         photos[i] = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     photos.flush()
     return len(names)

@@ -75,7 +75,7 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
     preset = with_weights(preset)
     dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
     plan = _say_new_notes(plan, with_tuned(preset, engine, dataset.folder))
-    return plan, dataset, _train(plan, dataset, engine)
+    return plan, dataset, train_plan(plan, dataset, engine)
 
 
 def _say_new_notes(shown: Plan, plan: Plan) -> Plan:
@@ -86,7 +86,8 @@ def _say_new_notes(shown: Plan, plan: Plan) -> Plan:
     return plan
 
 
-def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predictions]:
+def train_plan(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predictions]:
+    """Train what is not finished yet of a plan's runs, and return what each predicts, runs of other tools too, by name."""
     outside = outside_runs(dataset, plan.settings.with_runs)  # a wrong name is refused before anything is trained
     runs = plan.runs(dataset.data8)
     _extract(runs, dataset, engine, plan.settings.cache_gb)
