@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDTH_OFF_TERMINAL = 120  # rich would wrap at 80
+STOPPED = "stopped; the same command goes on from here"
+INTERRUPTED = 130  # the exit status of what Ctrl-C ended, as shells have it
 
 
 def console() -> Console:
@@ -146,13 +148,17 @@ def _summing(show: Callable[[float], None], note: Callable[[str], None]) -> List
 
 
 def run(app: Callable[[], None]) -> None:
-    """Run a command line; a failure ends as one line on standard error and an exit status that is not 0."""
+    """Run a command line; a failure, and Ctrl-C, end as one line on standard error and an exit status that is not 0."""
     try:
         app()
     except FoldboardError as error:
         _fail(f"error: {error}", error.exit_status)
     except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from here", 130)
+        _fail(STOPPED, INTERRUPTED)
+    except SystemExit as end:  # typer 0.29 makes this of Ctrl-C, without a word
+        if end.code != INTERRUPTED:
+            raise
+        _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
