@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comp.engine import Event, Listener
+from comp.engine import Event, Job, Listener
 from comp.errors import FoldboardError
 from comp.store import key_of
 
@@ -145,6 +145,14 @@ def _summing(show: Callable[[float], None], note: Callable[[str], None]) -> List
         show(sum(shares.values()))
 
     return listen
+
+
+@contextmanager
+def share_bar(label: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar for one thing that is moved; what is yielded takes the share that is there, 0 to 1."""
+    job = Job(function="", arguments={}, label=label)
+    with progress(label, 1.0) as listener:
+        yield lambda share: listener(Event(job, "progress", share))
 
 
 def run(app: Callable[[], None]) -> None:

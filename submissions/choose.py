@@ -134,7 +134,7 @@ def fetched(choices: Sequence[Choice], folder: Path) -> list[Choice]:
     """Return the choices with what was to be fetched on disk, below `folder`.
 
     Raises:
-        BadInput: If a source stops answering.
+        RemoteError: If a source stops answering.
         Refused: If a file that came is not what was published.
     """
     from comp.weights import fetch_weights
