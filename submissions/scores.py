@@ -26,11 +26,12 @@ def wait_for_score(created: Event, kaggle: Kaggle, ledger: Path) -> Event:
     if not out.is_terminal:
         say("waiting for the score")
     with out.status("waiting for the score") as status:
-        for number, pause in enumerate([*waits(kaggle.patience.poll, kaggle.patience.score), 0.0]):
+        began = time.monotonic()
+        for pause in [*waits(kaggle.patience.poll, kaggle.patience.score), 0.0]:
             event = refreshed(created, kaggle, ledger)
             if event.event in ("scored", "failed"):
                 break
-            status.update(f"waiting for the score, asked {number + 1} times")
+            status.update(f"waiting for the score, {time.monotonic() - began:.0f} s so far")
             time.sleep(pause)
     if event.event == "failed":
         raise RemoteError(f"Kaggle refuses submission {event.reference}: {event.error or 'it does not say why'}")
