@@ -36,7 +36,9 @@ def after_the_fold() -> Iterator[Callable[[Event], None]]:
         if is_asked and event.kind == "done":
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:  # a command in the background does not hear the terminal's Ctrl-C
+        signal.signal(signal.SIGINT, interrupted)
     try:
         yield listen
         if is_asked:
