@@ -100,8 +100,11 @@ def _already(outgoing: Outgoing, kaggle: Kaggle, wishes: Wishes, path: Path) -> 
     attempt = journal.attempt if wishes.again else None
     found = _listed(outgoing, kaggle, attempt)
     if found is None and journal.stage == "creating":
-        say("an earlier command was stopped while it created this submission; looking for it")
-        found = _look_for(outgoing, kaggle, attempt, kaggle.patience.lost - (time.time() - journal.sent))
+        left = max(0.0, kaggle.patience.lost - (time.time() - journal.sent))
+        say(
+            f"an earlier command was stopped while it created this submission; looking for it, for up to {left / 60:.0f} min"
+        )
+        found = _look_for(outgoing, kaggle, attempt, left)
         if found is None:
             journal = _settle(outgoing, kaggle, wishes, path, journal)
     if found is None and journal.stage == "created":  # not listed yet, or deleted on the site
