@@ -107,7 +107,7 @@ def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, first: subp
     csv = home / first.stdout.splitlines()[-1]
     (run,) = json.loads(csv.with_suffix(".json").read_text())["runs"]
     assert run["tuned"] is None
-    recipe = read_json(home / run["folder"] / "run.json")["recipe"]
+    recipe = read_json(home / run["folder"] / "run.json")["key_parts"]["recipe"]
     candidate = Candidate(run["backbone"], run["variant"], run["fit"], run["pixels"])
     space = space_of("scratch", Recipe(**recipe), load_competition(str(home / "mine.py")), ("width",), ())
     path = tuned_path(csv.parents[1], candidate)
