@@ -245,6 +245,12 @@ def test_storage_that_cannot_be_reached_is_one_line_without_the_password(url: st
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["/proc/no/such/folder/study.journal", "."])
+def test_journal_where_none_can_be_kept_is_one_line(name: str, in_folder: Path) -> None:
+    with pytest.raises(BadInput, match="no journal can be kept there"):
+        open_storage(name)
+
+
 def test_password_is_never_shown() -> None:
     assert shown("postgresql://me:secret@host/x") == "postgresql://me:***@host/x"
 
