@@ -115,7 +115,7 @@ def _fetch_rest(open_at: Opener, part: Path, facts_path: Path, what: str, report
     headers = {"Accept-Encoding": "identity", **_rest_headers(have, facts, is_hash_known)}
     with closing(open_at(headers)) as reply:
         if reply.status_code == 416:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise Again(ServerTrouble(f"{what}: it is shorter than what came of it before; try again"), after=0)
         start = have if reply.status_code == 206 and "Range" in headers else 0
         if not start:
@@ -220,14 +220,19 @@ def refusal_of(shown: str, status: int, header: str | None) -> Exception:
     return RemoteError(f"{shown} refuses ({status})")
 
 
+def set_hub_timeouts() -> None:
+    """Give the library of Hugging Face its time-outs, where the person has not; it reads them once, when it is imported."""
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "60")
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
+
+
 def hugging_face_files(name: str, **options: Any) -> Path:
     """Return a folder with the files of a repository of Hugging Face, through its own library, which resumes and checks hashes.
 
     Raises:
         ImportError: If the library is not installed; and whatever it raises.
     """
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "60")
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
+    set_hub_timeouts()
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(repo_id=name, **options))

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from comp.errors import BadInput, NoNetwork, NotThere, RemoteError, RulesNotAccepted
-from comp.fetch import hugging_face_files
+from comp.fetch import hugging_face_files, set_hub_timeouts
 from comp.unpack import is_archive, unpack
 
 INSTALL = "pip install 'foldboard[huggingface]'"
@@ -20,6 +20,7 @@ def snapshot(name: str, folder: Path) -> None:
         RemoteError: If the data set is not to be had; the kind says why.
         Refused: If an archive in it is unsafe to unpack.
     """
+    set_hub_timeouts()
     try:
         from huggingface_hub.errors import (
             GatedRepoError,

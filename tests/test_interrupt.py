@@ -38,5 +38,18 @@ def test_nothing_is_written_after_the_last_fold_either() -> None:
 
 
 def test_without_it_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGINT)
     with after_the_fold() as listen:
         listen(DONE)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_command_in_the_background_goes_on_not_hearing_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with after_the_fold() as listen:
+            signal.raise_signal(signal.SIGINT)
+            listen(DONE)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
