@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from comp.console import say, show_table
+from comp.console import run, say, show_table
 
 NAMES = ("decode", "training", "memory", "ensembles", "tuning")
 ON_REAL_PHOTOS = ("guide", "options")  # half an hour each, and only where DATA and WEIGHTS are named
@@ -44,4 +44,4 @@ def _measure(name: str, options: argparse.Namespace) -> list[Figure]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    sys.exit(main(sys.argv[1:]))
+    run(lambda: sys.exit(main(sys.argv[1:])))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comp.engine import Event, Listener
+from comp.engine import Event, Job, Listener
 from comp.errors import FoldboardError
 from comp.store import key_of
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDTH_OFF_TERMINAL = 120  # rich would wrap at 80
+STOPPED = "stopped; the same command goes on from here"
+INTERRUPTED = 130  # the exit status of what Ctrl-C ended, as shells have it
 
 
 def console() -> Console:
@@ -145,14 +147,26 @@ def _summing(show: Callable[[float], None], note: Callable[[str], None]) -> List
     return listen
 
 
+@contextmanager
+def share_bar(label: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar for one thing that is moved; what is yielded takes the share that is there, 0 to 1."""
+    job = Job(function="", arguments={}, label=label)
+    with progress(label, 1.0) as listener:
+        yield lambda share: listener(Event(job, "progress", share))
+
+
 def run(app: Callable[[], None]) -> None:
-    """Run a command line; a failure ends as one line on standard error and an exit status that is not 0."""
+    """Run a command line; a failure, and Ctrl-C, end as one line on standard error and an exit status that is not 0."""
     try:
         app()
     except FoldboardError as error:
         _fail(f"error: {error}", error.exit_status)
     except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from here", 130)
+        _fail(STOPPED, INTERRUPTED)
+    except SystemExit as end:  # typer 0.29 makes this of Ctrl-C, without a word
+        if end.code != INTERRUPTED:
+            raise
+        _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -12,16 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from comp.console import progress, relative, say
-from comp.engine import Event, Job
+from comp.console import relative, say, share_bar
 from comp.errors import BadInput, NoSpace, Refused
+from comp.fetch import fetch, open_url
 from comp.kaggle_client import Kaggle
 from comp.kaggle_credentials import permission_warning
 from comp.patience import Patience
 from comp.registry import load
 from comp.spec import Competition
 from comp.store import beside, disk_full_is_one_line, locked, sweep
-from comp.transfer import fetch, open_url
 from comp.unpack import SUFFIXES, is_archive, unpack
 
 KINDS = "a slug, `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` or `https://...#sha256=HASH`"
@@ -125,7 +124,7 @@ def _competition_files(origin: Origin, downloads: Path, new: Path, patience: Pat
     def open_at(headers: dict[str, str]) -> object:
         return kaggle.open_competition_files(origin.name, headers)
 
-    with _bar(f"download {origin.name}") as report:
+    with share_bar(f"download {origin.name}") as report:
         fetch(open_at, path, f"data of {origin.name}", patience, say, report)
     _unpacked(path, new, check=lambda: _check_announced(new, announced))
 
@@ -138,7 +137,7 @@ def _dataset_files(origin: Origin, downloads: Path, new: Path, patience: Patienc
         return kaggle.open_dataset(owner, name, headers)
 
     path = downloads / f"{name}.zip"
-    with _bar(f"download {origin.name}") as report:
+    with share_bar(f"download {origin.name}") as report:
         fetch(open_at, path, f"data set {origin.name}", patience, say, report)
     _unpacked(path, new)
 
@@ -146,7 +145,7 @@ def _dataset_files(origin: Origin, downloads: Path, new: Path, patience: Patienc
 def _plain_file(origin: Origin, downloads: Path, new: Path, patience: Patience) -> None:
     name = PurePosixPath(origin.name.partition("?")[0]).name or "download"
     path = downloads / name
-    with _bar(f"download {name}") as report:
+    with share_bar(f"download {name}") as report:
         fetch(open_url(origin.name, patience), path, name, patience, say, report, origin.sha256)
     if is_archive(path):
         _unpacked(path, new)
@@ -204,11 +203,3 @@ def _lift(new: Path, expected: set[str]) -> None:
     inner = entries[0].rename(new.with_name(new.name.removesuffix(".tmp") + ".inner.tmp"))
     new.rmdir()
     inner.rename(new)
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[float], None]]:
-    """Show how far a download is."""
-    job = Job(function="", arguments={}, label=label)
-    with progress(label, 1.0) as listener:
-        yield lambda share: listener(Event(job, "progress", share))

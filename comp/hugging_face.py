@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from comp.errors import BadInput, NoNetwork, NotThere, RemoteError, RulesNotAccepted
+from comp.fetch import hugging_face_files, set_hub_timeouts
 from comp.unpack import is_archive, unpack
 
 INSTALL = "pip install 'foldboard[huggingface]'"
@@ -20,10 +20,8 @@ def snapshot(name: str, folder: Path) -> None:
         RemoteError: If the data set is not to be had; the kind says why.
         Refused: If an archive in it is unsafe to unpack.
     """
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "60")
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
+    set_hub_timeouts()
     try:
-        from huggingface_hub import snapshot_download
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
@@ -34,7 +32,7 @@ def snapshot(name: str, folder: Path) -> None:
         raise BadInput(f"hf:{name}: the library huggingface_hub is not installed; {INSTALL}") from error
     place = f"https://huggingface.co/datasets/{name}"
     try:
-        snapshot_download(repo_id=name, repo_type="dataset", local_dir=folder)
+        hugging_face_files(name, repo_type="dataset", local_dir=folder)
     except GatedRepoError:
         raise RulesNotAccepted(f"hf:{name}: its terms are not accepted: log in on {place} and accept them") from None
     except RepositoryNotFoundError:

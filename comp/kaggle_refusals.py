@@ -33,10 +33,10 @@ def refusal(status: int, said: str, about: str, source: str) -> RemoteError:
 
 def is_never_sent(error: Exception) -> bool:
     """Return whether a connection never stood, so that the server cannot have got the request."""
-    import requests
+    from requests.exceptions import ConnectTimeout
     from urllib3.exceptions import NewConnectionError
 
-    if isinstance(error, requests.exceptions.ConnectTimeout):
+    if isinstance(error, ConnectTimeout):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     # urllib3 2.8 calls any broken connection through a proxy a proxy error, even after the request was sent

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from comp.console import share_bar
 from comp.errors import BadInput, Refused
 from comp.fetch import does_answer, download
 from comp.registry import load_backbone
@@ -80,10 +81,11 @@ def fetch_weights(facts: Weights, folder: Path = PROJECT_FOLDER) -> WeightsFile:
     """Return weights that were not on disk, downloaded and checked.
 
     Raises:
-        BadInput: If their source does not answer.
+        RemoteError: If their source does not give them; the kind says why.
         Refused: If the file that came has another hash.
     """
-    path = download(facts.url, folder / facts.file, sha256=facts.sha256, md5=facts.md5)
+    with share_bar(f"download {facts.file}") as report:
+        path = download(facts.url, folder / facts.file, sha256=facts.sha256, md5=facts.md5, report=report)
     return WeightsFile(path, sha256_of_file(path))
 
 

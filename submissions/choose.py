@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from comp.backend import precision_for
 from comp.candidates import parse_candidates
@@ -25,6 +26,7 @@ class Choice:
         weights: The file on disk, or None where none is used or it is still to be fetched.
         to_fetch: What is to be downloaded first, or None.
         feature_bytes: Bytes of the features of one photo in one view, where the fit has any.
+        tuned: What the manifest says of the tuned file behind the recipe, or None where there is none.
     """
 
     candidate: Candidate
@@ -33,6 +35,7 @@ class Choice:
     weights: WeightsFile | None = None
     to_fetch: Weights | None = None
     feature_bytes: int = 0
+    tuned: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ def fetched(choices: Sequence[Choice], folder: Path) -> list[Choice]:
     """Return the choices with what was to be fetched on disk, below `folder`.
 
     Raises:
-        BadInput: If a source stops answering.
+        RemoteError: If a source stops answering.
         Refused: If a file that came is not what was published.
     """
     from comp.weights import fetch_weights

@@ -22,15 +22,18 @@ def wait_for_score(created: Event, kaggle: Kaggle, ledger: Path) -> Event:
     if created.event == "scored":
         say(score_line(created))
         return created
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     out = console()
     if not out.is_terminal:
         say("waiting for the score")
-    with out.status("waiting for the score") as status:
-        for number, pause in enumerate([*waits(kaggle.patience.poll, kaggle.patience.score), 0.0]):
+    columns = SpinnerColumn(), TextColumn("waiting for the score"), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        bar.add_task("")
+        for pause in [*waits(kaggle.patience.poll, kaggle.patience.score), 0.0]:
             event = refreshed(created, kaggle, ledger)
             if event.event in ("scored", "failed"):
                 break
-            status.update(f"waiting for the score, asked {number + 1} times")
             time.sleep(pause)
     if event.event == "failed":
         raise RemoteError(f"Kaggle refuses submission {event.reference}: {event.error or 'it does not say why'}")

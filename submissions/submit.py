@@ -167,6 +167,7 @@ def show_results(plan: Plan, lines: list[Line]) -> None:
 
 def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]:
     main = plan.competition.metric
+    tuned = {choice.candidate: choice.tuned for choice in plan.choices}
     ours = [
         {
             "backbone": line.run.candidate.backbone,
@@ -177,6 +178,7 @@ def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]
             "folds": dataset.n_folds,
             "key": line.run.key,
             "folder": run_dir(dataset.folder, line.run).as_posix(),
+            "tuned": tuned[line.run.candidate],
             "cv": _cv(line.scores[main]),
             "seconds": round(line.seconds, 1),
         }

@@ -39,7 +39,7 @@ def with_tuned(plan: Plan, engine: Engine, folder: Path | None = None) -> Plan:
 
 def _tuned(plan: Plan, choice: Choice, engine: Engine, folder: Path) -> tuple[Choice, str]:
     tuned = tuned_recipe(folder, choice.candidate, choice.recipe, plan.competition, plan.settings.cut is not None)
-    changed = replace(choice, recipe=tuned.recipe)
+    changed = replace(choice, recipe=tuned.recipe, tuned=tuned.source)
     if tuned.recipe.cut != choice.recipe.cut:
         shapes = feature_shapes(choice.candidate, tuned.recipe.pixels, plan.competition.channels, engine)
         changed = replace(changed, feature_bytes=bytes_of(shapes[tuned.recipe.cut]))

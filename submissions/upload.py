@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from comp.console import relative, say, show_facts
+from comp.console import relative, say, share_bar, show_facts
 from comp.errors import BadInput, Closed, LimitReached, OutcomeUnknown, RemoteError, RulesNotAccepted
 from comp.fetch import UploadExpired
 from comp.fetch import upload as send_bytes
@@ -100,8 +100,11 @@ def _already(outgoing: Outgoing, kaggle: Kaggle, wishes: Wishes, path: Path) -> 
     attempt = journal.attempt if wishes.again else None
     found = _listed(outgoing, kaggle, attempt)
     if found is None and journal.stage == "creating":
-        say("an earlier command was stopped while it created this submission; looking for it")
-        found = _look_for(outgoing, kaggle, attempt, kaggle.patience.lost - (time.time() - journal.sent))
+        left = max(0.0, kaggle.patience.lost - (time.time() - journal.sent))
+        say(
+            f"an earlier command was stopped while it created this submission; looking for it, for up to {left / 60:.0f} min"
+        )
+        found = _look_for(outgoing, kaggle, attempt, left)
         if found is None:
             journal = _settle(outgoing, kaggle, wishes, path, journal)
     if found is None and journal.stage == "created":  # not listed yet, or deleted on the site
@@ -189,6 +192,7 @@ def _asks(wishes: Wishes) -> bool:
     try:
         answer = wishes.ask("send it? [y/N] ")
     except EOFError:
+        say()  # the line of the question ends
         raise BadInput("nothing was sent: nobody answered the question; YES=1 sends without asking") from None
     if answer.strip().lower() not in ("y", "yes"):
         say("nothing is sent")
@@ -262,11 +266,12 @@ def _upload(outgoing: Outgoing, kaggle: Kaggle, wishes: Wishes, path: Path) -> J
         return journal
     if not (journal.stage == "uploading" and journal.is_fresh):
         journal = _begin(outgoing, kaggle, wishes, path, journal.attempt)
-    try:
-        send_bytes(journal.url, outgoing.content, kaggle.patience, say, is_begun=True)
-    except UploadExpired:
-        journal = _begin(outgoing, kaggle, wishes, path, journal.attempt)
-        send_bytes(journal.url, outgoing.content, kaggle.patience, say)
+    with share_bar(f"upload {outgoing.path.name}") as report:
+        try:
+            send_bytes(journal.url, outgoing.content, kaggle.patience, say, report, is_begun=True)
+        except UploadExpired:
+            journal = _begin(outgoing, kaggle, wishes, path, journal.attempt)
+            send_bytes(journal.url, outgoing.content, kaggle.patience, say, report)
     return journals.save(path, journal, stage="uploaded")
 
 
@@ -315,6 +320,6 @@ def _record_created(outgoing: Outgoing, wishes: Wishes, path: Path, journal: Jou
         known.append(append(outgoing.event("created", **values), wishes.ledger))
         say(f"Kaggle has it, as submission {reference}")
     else:
-        say(f"Kaggle has this file already, as submission {reference}; nothing is sent")
+        say(f"Kaggle has this file already, as submission {reference}; nothing is sent (AGAIN=1 sends it once more)")
     journals.save(path, journal, stage="created", reference=reference)
     return last_events(known)[-1]

@@ -1,8 +1,13 @@
-"""The progress bar adds up jobs, whatever they are called."""
+"""The progress bar adds up jobs, whatever they are called; Ctrl-C is one line and its own exit status."""
 
 from __future__ import annotations
 
-from comp.console import _summing
+import sys
+
+import pytest
+import typer
+
+from comp.console import STOPPED, _summing, run
 from comp.engine import Event, Job
 
 
@@ -16,3 +21,33 @@ def test_jobs_with_the_same_label_count_each() -> None:
         listen(event)
     listen(Event(other, "note", "half way"))
     assert shown == [1.0, 2.0, 3.0] and notes == ["half way"]
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["plain", "typer"])
+def test_ctrl_c_is_one_line_and_130_whoever_runs_the_command(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command"])
+    app = typer.Typer()
+    app.command()(interrupted)
+    with pytest.raises(SystemExit) as ended:
+        run(app if name == "typer" else interrupted)
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", f"{STOPPED}\n")
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 0), (["--nothing"], 2)])
+def test_other_ends_of_a_command_stay_as_they_are(
+    words: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    app = typer.Typer()
+    app.command()(lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    assert ended.value.code == code
+    assert STOPPED not in capsys.readouterr().err

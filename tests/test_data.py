@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 from comp import errors
 from comp.cli import app
 from comp.data import get_data, origin_of, parse_origin
+from comp.fetch import BLOCK
 from comp.patience import Patience
 from comp.registry import load_competition, names
 from comp.reshapes.rare_species import reshape
 from comp.spec import Competition
 from comp.tables import read_tables
-from comp.transfer import BLOCK
 from tests.kaggle_server import TOKEN, Fault, KaggleServer
 from tests.test_unpack import content, make_seven, make_tar, make_zip
 

@@ -16,7 +16,7 @@ from comp.engines.inline import InlineEngine
 from comp.images import PixelSpec
 from comp.metrics import METRICS, metric
 from comp.spec import Candidate, Recipe
-from comp.store import write_json
+from comp.store import sha256_of_file, write_json
 from folds.assign import HOLDOUT
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
@@ -103,6 +103,22 @@ def test_default_is_never_pruned_and_others_are(in_folder: Path) -> None:
     assert len(engine.jobs) == 4
 
 
+@pytest.mark.slow
+def test_asha_spares_the_last_fold_of_a_poor_recipe_and_keeps_the_others(in_folder: Path) -> None:
+    dataset, _ = squares_dataset(in_folder / "data")
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    good = study.ask()
+    good.report(1.0, 0)
+    good.report(1.0, 1)
+    assert not good.should_prune()
+    engine = Noting()
+    study.enqueue_trial({"learning_rate": 1e-5})
+    with pytest.raises(optuna.TrialPruned):
+        objective(dataset, engine)(study.ask())
+    assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 1"]
+
+
 def ground_of(dataset: Dataset, tables: Any) -> Ground:
     photos = read_all(tables, [PixelSpec(16)])
     return Ground(competition=SQUARES, tables=tables, photos=photos, dataset=dataset)
@@ -177,6 +193,7 @@ def write_result(folder: Path, **changed: Any) -> None:
     facts = {
         "candidate": str(PROBE),
         "changes": {"strength": 0.0, "learning_rate": 0.01},
+        "date": "2026-11-21T10:00:00Z",
         "default_recipe": recipe.as_dict(),
         "space": space_of("probe", recipe, SQUARES, (), ()).as_dict(),
     }
@@ -188,6 +205,13 @@ def test_plan_takes_a_tuned_recipe(tmp_path: Path) -> None:
     found = tuned_recipe(tmp_path, PROBE, Recipe(pixels=96), SQUARES)
     assert found.recipe == Recipe(pixels=96, strength=0.0, learning_rate=0.01)
     assert "tuned recipe, strength 0, learning_rate 0.01 (TUNED=no" in found.note
+    path = tuned_path(tmp_path, PROBE)
+    assert found.source == {
+        "file": path.as_posix(),
+        "sha256": sha256_of_file(path),
+        "date": "2026-11-21T10:00:00Z",
+        "changes": {"strength": 0.0, "learning_rate": 0.01},
+    }
 
 
 @pytest.mark.parametrize(
@@ -203,7 +227,7 @@ def test_result_for_something_else_is_left_out_and_said(
 ) -> None:
     write_result(tmp_path, **changed)
     found = tuned_recipe(tmp_path, PROBE, recipe, competition)
-    assert found.recipe == recipe and why in found.note and "left out" in found.note
+    assert found.recipe == recipe and why in found.note and "left out" in found.note and found.source is None
 
 
 def test_result_of_other_pixels_is_said(tmp_path: Path) -> None:

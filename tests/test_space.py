@@ -91,6 +91,8 @@ def test_competition_narrows(fit: Fit, knob: str, wanted: Any, shown: str) -> No
         ({"dropout": (0.1, 0.9)}, "narrows a range, it does not widen it"),
         ({"dropout": (0.1,)}, "two numbers"),
         ({"dropout": ("a", "b")}, "two numbers"),
+        ({"dropout": 0.3}, "its two ends"),
+        ({"strength": 0.5}, "strength=0.5, expected"),
         ({"mixup": (0.5, 0.9)}, "leaves none of its values"),
     ],
 )

@@ -245,5 +245,41 @@ def test_storage_that_cannot_be_reached_is_one_line_without_the_password(url: st
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["/proc/no/such/folder/study.journal", "."])
+def test_journal_where_none_can_be_kept_is_one_line(name: str, in_folder: Path) -> None:
+    with pytest.raises(BadInput, match="no journal can be kept there"):
+        open_storage(name)
+
+
 def test_password_is_never_shown() -> None:
     assert shown("postgresql://me:secret@host/x") == "postgresql://me:***@host/x"
+
+
+def report(trial: Any, scores: list[float]) -> int:
+    """Report the running mean of fold scores as the objective does; return after how many folds the pruner had enough."""
+    for fold in range(len(scores)):
+        trial.report(sum(scores[: fold + 1]) / (fold + 1), fold)
+        if fold < len(scores) - 1 and trial.should_prune() and not trial.user_attrs.get(IS_DEFAULT):
+            return fold + 1
+    return len(scores)
+
+
+@pytest.mark.parametrize(("pruner", "n_folds_of_the_poor"), [("asha", [2] * 6), ("median", [5] * 4 + [2] * 2)])
+def test_each_pruner_spares_the_folds_of_poor_trials_and_never_those_of_the_default(
+    order: Order, pruner: str, n_folds_of_the_poor: list[int]
+) -> None:
+    """Two workers by turns; ASHA judges from the second trial on, the median from the sixth on."""
+    order = replace(order, trials=9, pruner=pruner)
+    studies = [open_study(replace(order, number=number)) for number in (0, 1)]
+    found = []
+    for i in range(7):
+        trial = take(studies[i % 2], order)
+        suggest(trial)
+        n_folds = report(trial, [0.5 if i == 0 else 0.4 - i / 100] * 5)
+        found.append(n_folds)
+        with quiet_optuna() as optuna:
+            state = optuna.trial.TrialState.COMPLETE if n_folds == 5 else optuna.trial.TrialState.PRUNED
+        studies[i % 2].tell(trial, 0.4 if n_folds == 5 else None, state)
+    assert found == [5, *n_folds_of_the_poor]
+    assert report(take(studies[0], order), [0.9] * 5) == 5
+    assert count(studies[1]).pruned == found.count(2)

@@ -12,8 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from comp.registry import load_competition
+from comp.spec import Candidate, Recipe
+from comp.store import read_json, write_json
 from comp.tables import read_csv
+from folds.runs import tuned_path
 from tests.made import make_squares
+from tuning.space import space_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 FACTS = '''"""Colour of a square."""
@@ -96,6 +101,24 @@ def test_train_stops_before_the_csv_and_names_the_folder(home: Path, first: subp
     words = ("--competition", "./mine.py", "--data", "my data", "--preset", "quick")
     done = command(home, "submissions", "train", *words)
     assert done.returncode == 0 and (home / done.stdout.splitlines()[-1] / "folds.csv").is_file()
+
+
+def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+    csv = home / first.stdout.splitlines()[-1]
+    (run,) = json.loads(csv.with_suffix(".json").read_text())["runs"]
+    assert run["tuned"] is None
+    recipe = read_json(home / run["folder"] / "run.json")["key_parts"]["recipe"]
+    candidate = Candidate(run["backbone"], run["variant"], run["fit"], run["pixels"])
+    space = space_of("scratch", Recipe(**recipe), load_competition(str(home / "mine.py")), ("width",), ())
+    path = tuned_path(csv.parents[1], candidate)
+    facts = {"candidate": str(candidate), "changes": {}, "date": "2026-11-21T10:00:00Z", "default_recipe": recipe}
+    write_json(path, {**facts, "space": space.as_dict()})
+    done = submit(home)
+    assert "and the default recipe stayed" in done.stdout
+    (run,) = json.loads(csv.with_suffix(".json").read_text())["runs"]
+    path.unlink()
+    assert run["tuned"]["file"] == path.relative_to(home).as_posix()
+    assert len(run["tuned"]["sha256"]) == 64 and run["tuned"]["date"] == facts["date"]
 
 
 def test_seeds_train_every_candidate_again_on_the_same_folds(

@@ -51,7 +51,7 @@ def test_an_upload_ends_with_a_score_in_the_ledger(server: KaggleServer, capsys:
     assert server.state.submissions[0]["description"] == f"first try {tag_of(outgoing(), 1)}"
     told = capsys.readouterr().out
     assert "public score 0.05123; rank 2 of 2" in told
-    assert "5 of 5 submissions today" in told and "20 rows" in told
+    assert "5 of 5 submissions today" in told and "20 rows" in told and "upload answer.csv: 100 %" in told
 
 
 def test_the_same_file_again_is_said_and_not_sent(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:

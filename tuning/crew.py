@@ -19,6 +19,7 @@ from comp.console import say
 from comp.engine import TRIES, how_it_ended
 from comp.engines.child import as_error
 from comp.errors import TrainingFailed
+from tuning.interrupt import AFTER_THE_FOLDS
 from tuning.reaper import reap
 from tuning.study import count
 
@@ -73,7 +74,7 @@ class Crew:
                 if until is not None and time.time() >= until:
                     self._ask_to_stop()
         except KeyboardInterrupt:
-            say("finishing the folds in work, then stopping; Ctrl-C again stops at once")
+            say(AFTER_THE_FOLDS)
             self._ask_to_stop()
             while self.hands:
                 self._pause()
@@ -83,8 +84,6 @@ class Crew:
             self._kill()
             reap(self.study, self.order.beats, is_meant=True)
             self.look(self.study)
-            if isinstance(sys.exc_info()[1], KeyboardInterrupt):  # typer ends the command without a word
-                say("stopped; the same command goes on from here")
 
     def _pause(self) -> None:
         time.sleep(LOOK_SECONDS)

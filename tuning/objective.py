@@ -94,8 +94,10 @@ class Objective:
         self.engine.run(jobs, self.listener)
 
     def _prune(self, trial: optuna.Trial, fold: int) -> None:
-        is_last = fold == self.dataset.n_folds - 1
-        if is_last or trial.user_attrs.get(IS_DEFAULT) or not trial.should_prune():
+        if fold == self.dataset.n_folds - 1:
+            return
+        is_poor = trial.should_prune()  # the default is asked about too: ASHA holds the others against whoever was
+        if trial.user_attrs.get(IS_DEFAULT) or not is_poor:
             return
         with quiet_optuna() as optuna:
             raise optuna.TrialPruned

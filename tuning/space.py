@@ -161,6 +161,8 @@ def _narrowed(knob: Knob, competition: Competition) -> Knob:
     if wanted is None:
         return knob
     where = f"competition {competition.name}: its space has {knob.name}={wanted!r}"
+    if not isinstance(wanted, (tuple, list)):
+        raise BadInput(f"{where}, expected its two ends, the lower first, or a list of its values")
     if knob.kind == "choice" and any(isinstance(value, str) for value in knob.choices):
         return _with_choices(knob, [value for value in knob.choices if value in wanted], where)
     numbers = [value for value in wanted if isinstance(value, (int, float))]

@@ -101,9 +101,9 @@ def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:
 def _open_journal(path: Path) -> Any:
     with quiet_optuna() as optuna:
         journal = optuna.storages.journal
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()  # mends a torn end
             lock.release()
             return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
@@ -111,6 +111,11 @@ def _open_journal(path: Path) -> Any:
             raise Refused(
                 f"journal {relative(path)} is damaged before its last line ({error}); put a whole copy back, or move it "
                 "away and begin the study anew: finished folds are kept beside it and not trained again"
+            ) from error
+        except OSError as error:
+            raise BadInput(
+                f"STORAGE={relative(path)}: no journal can be kept there ({error.strerror or error}); name a file in a "
+                "folder that can be written, or a URL such as postgresql://..."
             ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from folds.features import banks_of, trim
 from folds.runs import RunPlan, tuning_dir
 from tuning.crew import Crew
 from tuning.honest import Finalist, Guard, Verdict, compare
+from tuning.interrupt import after_the_fold
 from tuning.objective import Stopped
 from tuning.setup import BANKED, Ground, Settings, Subject, make_ground, read_tables_of, subjects_of
 from tuning.show import count_line, saved_folds, ticking
@@ -170,19 +172,21 @@ def _decide(session: Session, base: RunPlan, study: optuna.Study) -> Verdict | N
         say(f"{counts.finished} of {settings.trials} trials are finished; the same command goes on")
     say("the best recipes and the default once more, on other folds and another seed, which alone decides:")
     try:
-        until = _until(session.deadline)
-        return compare(base, session.ground, study, session.ground.competition.metric, session.engine, until)
+        with after_the_fold() as check:
+            until = _until(session.deadline, check)
+            return compare(base, session.ground, study, session.ground.competition.metric, session.engine, until)
     except Stopped:
         say("MINUTES were over before the comparison was; the same command goes on with it")
         return None
 
 
-def _until(deadline: float | None) -> Guard:
-    """Return what makes a listener stop everything when the time is up."""
+def _until(deadline: float | None, check: Callable[[Event], None]) -> Guard:
+    """Return what makes a listener stop everything when the time is up, or when `check` says so."""
 
     def guard(listener: Listener) -> Listener:
         def listen(event: Event) -> None:
             listener(event)
+            check(event)
             if deadline is not None and time.time() >= deadline and event.kind != "done":
                 raise Stopped
 

@@ -12,7 +12,7 @@ from comp.candidates import parse_candidate
 from comp.errors import BadInput, Refused
 from comp.registry import load_backbone
 from comp.spec import Candidate, Competition, Recipe
-from comp.store import read_json, write_json
+from comp.store import read_json, sha256_of_file, write_json
 from folds.cv import commit, library_versions
 from folds.runs import tuned_path
 from tuning.honest import Verdict, as_facts
@@ -83,10 +83,16 @@ def _difference_words(difference: tuple[float, float, float], level: float) -> s
 
 @dataclass(frozen=True)
 class Tuned:
-    """What the plan gets: the recipe to train with, and a line for the person, empty where nothing was ever tuned."""
+    """What the plan gets: the recipe to train with, and what is told of it.
+
+    Attributes:
+        note: A line for the person, empty where nothing was ever tuned.
+        source: What a manifest says of the file that was used: name, hash, date, changes; None where none was.
+    """
 
     recipe: Recipe
     note: str = ""
+    source: dict[str, Any] | None = None
 
 
 def tuned_recipe(
@@ -112,13 +118,14 @@ def tuned_recipe(
             recipe, f"{candidate}: tuned recipe left out, it was made for {why_not}; make tune anew takes this one"
         )
     changes = {name: value for name, value in found["changes"].items() if not (name == "cut" and is_cut_asked)}
+    source = {"file": path.as_posix(), "sha256": sha256_of_file(path), "date": found.get("date"), "changes": changes}
     if not changes:
-        return Tuned(recipe, f"{candidate}: tuned ({path.name}), and the default recipe stayed")
+        return Tuned(recipe, f"{candidate}: tuned ({path.name}), and the default recipe stayed", source)
     try:
         whole = replace(recipe, **changes)
     except TypeError as error:
         raise Refused(f"{path}: its changes name no fields of a recipe ({error}); remove it, or tune again") from error
-    return Tuned(whole, f"{candidate}: tuned recipe, {in_words(changes)} (TUNED=no goes without)")
+    return Tuned(whole, f"{candidate}: tuned recipe, {in_words(changes)} (TUNED=no goes without)", source)
 
 
 def in_words(changes: dict[str, Any]) -> str:

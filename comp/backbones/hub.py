@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comp.errors import BadInput
+from comp.fetch import hugging_face_files, kaggle_model
 from comp.spec import Backbone, Weights
 
 if TYPE_CHECKING:
@@ -71,11 +72,9 @@ def preset_folder(preset: str) -> Path:
 def _fetched(preset: str, is_offline: bool) -> str:
     hub = _keras_hub()
     if preset.startswith("hf://"):
-        import huggingface_hub
-
         files = ["*.json", "*.h5"]
         name = preset.removeprefix("hf://")
-        return str(huggingface_hub.snapshot_download(name, allow_patterns=files, local_files_only=is_offline))
+        return str(hugging_face_files(name, allow_patterns=files, local_files_only=is_offline))
     own = hub.models.Backbone.presets.get(preset, {})
     handle = own.get("kaggle_handle", preset)
     if not handle.startswith("kaggle://"):
@@ -85,9 +84,7 @@ def _fetched(preset: str, is_offline: bool) -> str:
         )
     if is_offline:
         raise BadInput(f"candidate hub:{preset}: OFFLINE=1 forbids to ask Kaggle; name a local preset folder instead")
-    import kagglehub
-
-    return str(kagglehub.model_download(handle.removeprefix("kaggle://")))
+    return str(kaggle_model(handle.removeprefix("kaggle://")))
 
 
 def _keras_hub() -> Any:
