@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comp.errors import BadInput
-from comp.spec import FITS, Candidate, Competition, Fit
+from comp.spec import FITS, Candidate, Competition, Fit, Recipe
 from folds.presets import PRESETS, complete
 from tests.made import SQUARES
 from tuning.space import SPACES, Space, differences, space_of
@@ -61,6 +61,12 @@ def test_what_is_drawn_makes_a_recipe_and_lies_in_the_space(seed: int, fit: Fit)
     recipe = replace(default(fit), **values)
     assert recipe.epochs >= 1 and 0 <= recipe.strength <= 1 and recipe.learning_rate > 0
     assert found.nearest(recipe).keys() == values.keys()
+
+
+@pytest.mark.parametrize("head_epochs", [0, 40])
+def test_the_rate_of_the_head_alone_is_tuned_where_it_is_trained_alone(head_epochs: int) -> None:
+    found = space_of("tail", Recipe(pixels=16, cut="a", head_epochs=head_epochs), SQUARES, (), ("a",))
+    assert ("head_learning_rate" in {knob.name for knob in found.knobs}) == bool(head_epochs)
 
 
 def test_width_is_tuned_only_where_the_backbone_has_one() -> None:

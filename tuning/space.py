@@ -52,8 +52,8 @@ _DEPTH = Knob(name="depth_decay", kind="float", low=0.6, high=1.0)
 _EPOCHS = Knob(name="epochs", kind="int", low=0.5, high=1.5, is_factor=True)
 
 
-def _rate(span: float) -> Knob:
-    return Knob(name="learning_rate", kind="log", low=1 / span, high=span, is_factor=True)
+def _rate(span: float, name: str = "learning_rate") -> Knob:
+    return Knob(name=name, kind="log", low=1 / span, high=span, is_factor=True)
 
 
 SPACES: Mapping[Fit, tuple[Knob, ...]] = {
@@ -71,6 +71,7 @@ SPACES: Mapping[Fit, tuple[Knob, ...]] = {
     "tail": (
         _LEVELS,
         _rate(5),
+        _rate(5, "head_learning_rate"),  # of the epochs in which the head alone is trained, where the preset has some
         _DEPTH,
         _DECAY,
         _DROPOUT,
@@ -116,7 +117,9 @@ def space_of(fit: Fit, default: Recipe, competition: Competition, options: Seque
     check_names(competition)
     found = []
     for knob in SPACES[fit]:
-        if knob.name == "width" and "width" not in options:
+        if (knob.name == "width" and "width" not in options) or (
+            knob.name == "head_learning_rate" and not default.head_epochs
+        ):
             continue
         concrete = _around(replace(knob, choices=tuple(cuts)) if knob.name == "cut" else knob, default)
         found.append(_narrowed(concrete, competition))
