@@ -41,6 +41,7 @@ Bags = Annotated[int, typer.Option(help="Try greedy selection in this many bags 
 With = Annotated[str | None, typer.Option("--with", help='Admitted outside predictions "name ..." (WITH).')]
 Data8 = Annotated[str | None, typer.Option(help="Which fold table, where a competition has several here.")]
 Tuned = Annotated[str, typer.Option(help="yes, or no: leave out what tuning found (TUNED).")]
+Readme = Annotated[Path | None, typer.Option(help="Markdown file whose marks the table is written between, too.")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -216,7 +217,7 @@ def suspects(
 
 
 @app.command()
-def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
+def ablate(competition: Competition = "specimens", data8: Data8 = None, readme: Readme = None) -> None:
     """Show what the condition column (the phylum) is worth to each finished run, with paired intervals."""
     from comp.console import last_line
     from comp.registry import load_competition
@@ -226,7 +227,19 @@ def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
 
     record = load_competition(competition)
     dataset = view_dataset(record.name, data8)
-    last_line(show_ablation(run_ablate(dataset, record), dataset, record))
+    last_line(show_ablation(run_ablate(dataset, record), dataset, record, readme))
+
+
+@app.command()
+def methods(
+    file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
+    readme: Readme = None,
+) -> None:
+    """Show how a CSV's ensemble was chosen: each method's naive and nested score, their gap, and the steps that were kept."""
+    from comp.console import last_line
+    from submissions.methods import show_methods
+
+    last_line(show_methods(file, readme))
 
 
 @app.command()

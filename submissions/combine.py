@@ -50,7 +50,7 @@ class Combined:
     def facts(self) -> dict[str, Any]:
         """Return what the manifest records: enough to make the same CSV and the same nested score again."""
         judged = [
-            {"method": one.method, "naive": one.naive, "nested": one.nested, "gap": one.gap}
+            {name: getattr(one, name) for name in ("method", "naive", "nested", "gap", "gain", "error")}
             for one in self.choice.judged
         ]
         tried = [{"step": one.name, "gain": one.gain, "error": one.error, "kept": one.is_kept} for one in self.trials]
