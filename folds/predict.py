@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from comp.errors import BadInput, Refused
 from comp.images import CACHE
 from comp.store import read_marker, write_array
 from comp.weights import facts_of, find_weights
-from folds.batches import predict
+from folds.batches import predict_logits, softmax
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.features import fill_banks, wanted_banks
@@ -53,6 +53,7 @@ def predict_run(
     listener: Listener,
     out: Path,
     cache_dir: Path = CACHE,
+    n_views: int = 0,
 ) -> np.ndarray:
     """Return (N, C) float32 probabilities of photos in the image cache, the mean of a run's models.
 
@@ -60,9 +61,11 @@ def predict_run(
         plan: The run's, with the place of its weights.
         conditions: What is known of each photo besides its content; the empty string where nothing is.
         out: Folder for the answers of each fold.
+        n_views: How many views are averaged; 0: as many as the recipe says.
     """
+    asked = n_views or max(1, plan.recipe.tta_views)
     if plan.candidate.fit in ("probe", "tail"):
-        views = replace(plan, recipe=replace(plan.recipe, views=max(1, plan.recipe.tta_views), head_epochs=0))
+        views = replace(plan, recipe=replace(plan.recipe, views=asked, head_epochs=0))
         fill_banks(wanted_banks(views, shas, ()), engine, listener, cache_dir)
     jobs = [
         Job(
@@ -75,6 +78,7 @@ def predict_run(
                 "cache_dir": str(cache_dir),
                 "weights": plan.weights_path,
                 "out": str(out / f"{run.name}-{fold}.npy"),
+                "n_views": asked,
             },
             label=f"{plan.candidate} model {fold}",
             needs_keras=True,
@@ -95,6 +99,7 @@ def predict_fold(
     cache_dir: str,
     weights: str,
     out: str,
+    n_views: int,
 ) -> str:
     """Ask the model of one fold, or the models of its parts, about photos; return the file of their probabilities.
 
@@ -102,39 +107,71 @@ def predict_fold(
         Refused: If the fold is not finished.
         BadInput: If a photo's condition has no model of its own in a run that was split by it.
     """
-    from folds.train import gather
-
-    if read_marker(fold_dir(Path(run), fold)) is None:
-        raise Refused(f"{fold_dir(Path(run), fold)} is not a finished fold; run the command that makes it again")
-    found = gather(Path(run), fold, Path(cache_dir), weights)
-    answer = _split if found.recipe.condition == "split" else _whole
-    write_array(Path(out), answer(found, shas, conditions))
+    found = answers_by_view(Path(run), fold, Path(cache_dir), weights, n_views, lambda _: (shas, conditions))
+    write_array(Path(out), np.asarray(np.mean(found.tables, axis=0, dtype=np.float64), dtype=np.float32))
     return out
 
 
-def _whole(fold: Fold, shas: list[str], conditions: list[str]) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class ByView:
+    """What a fold's models say of photos: (V, N, C) float32 probabilities, one table a view."""
+
+    dataset: Dataset
+    tables: np.ndarray
+
+
+def answers_by_view(
+    run: Path,
+    fold: int,
+    cache_dir: Path,
+    weights: str,
+    n_views: int,
+    photos_of: Callable[[Dataset], tuple[list[str], list[str]]],
+) -> ByView:
+    """Return what the models of a finished fold say of photos, under each of the first views, as far as there are.
+
+    Args:
+        photos_of: From the fold table to the content hashes of the photos and what is known of each besides.
+
+    Raises:
+        Refused: If the fold is not finished.
+        BadInput: If a photo's condition has no model of its own in a run that was split by it.
+    """
+    from folds.train import gather
+
+    if read_marker(fold_dir(run, fold)) is None:
+        raise Refused(f"{fold_dir(run, fold)} is not a finished fold; run the command that makes it again")
+    found = gather(run, fold, cache_dir, weights)
+    answer = _split if found.recipe.condition == "split" else _whole
+    return ByView(found.dataset, answer(found, *photos_of(found.dataset), min(n_views, found.inputs.n_views)))
+
+
+def _whole(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
     network = fresh_network(fold)
     network.load_weights(fold.folder / MODEL)
     known = one_hot(conditions, values_of(fold.dataset)) if fold.recipe.condition == "input" else None
-    return predict(network, fold.inputs, shas, fold.recipe.tta_views, predict_size(fold), known)
+    size = predict_size(fold)
+    return np.stack([softmax(predict_logits(network, fold.inputs, shas, view, size, known)) for view in range(n_views)])
 
 
-def _split(fold: Fold, shas: list[str], conditions: list[str]) -> np.ndarray:
-    table = np.zeros((len(shas), len(fold.dataset.classes)), np.float32)
+def _split(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
+    table = np.zeros((n_views, len(shas), len(fold.dataset.classes)), np.float32)
     for part in parts_of(fold.dataset, fold.train_rows, {"new": conditions}):
         rows = part.asked["new"]
         sub: Any = replace(fold, folder=fold.folder / part.name, classes=part.classes)
         if not len(rows):
             continue
         if len(part.classes) == 1:
-            table[rows, part.classes[0]] = 1
+            table[:, rows, part.classes[0]] = 1
         elif not (sub.folder / MODEL).is_file():
             raise BadInput(
                 f"run {fold.plan.name} has one model for each of {', '.join(values_of(fold.dataset))}; "
                 f"{len(rows)} photos have none of these; give it, or predict with a run that is not split"
             )
         else:
-            table[np.ix_(rows, part.classes)] = _whole(sub, [shas[row] for row in rows.tolist()], [])
+            table[np.ix_(np.arange(n_views), rows, part.classes)] = _whole(
+                sub, [shas[row] for row in rows.tolist()], [], n_views
+            )
     return table
 
 

@@ -105,11 +105,11 @@ def train(
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
-    from submissions.combine import combine, show_combined
-    from submissions.submit import result_lines, show_results, train_all
+    from submissions.combine import show_combined
+    from submissions.submit import result_lines, show_results, together, train_all
 
     plan, dataset, predictions = train_all(_settings(locals()))
-    combined = combine(plan.competition, dataset, predictions, phylum, bags)
+    combined = together(plan, dataset, predictions)
     show_results(plan, result_lines(plan, dataset, predictions, combined))
     show_combined(combined, dataset.n_folds)
     last_line(dataset.folder)

@@ -13,6 +13,7 @@ from comp.metrics import Floats, metric
 from comp.spec import Competition
 from folds.dataset import Dataset
 from folds.oof import Predictions
+from folds.views import Views
 from submissions.ensemble import Choice, choose
 from submissions.matched import Matched, match
 from submissions.phylum import fallback_line, learn, refuse_contradictions
@@ -70,6 +71,7 @@ def combine(
     runs: Mapping[str, Predictions],
     phylum: str = "auto",
     n_bags: int = 0,
+    views: Mapping[str, Views] | None = None,
 ) -> Combined:
     """Return the ensemble of runs that the rule chooses, with the steps of post-processing that help.
 
@@ -78,12 +80,13 @@ def combine(
     Args:
         phylum: `auto`, `no` or `decode`.
         n_bags: Bags of the bagged greedy selection; 0 leaves it out.
+        views: By name, the runs whose number of averaged views is open; the others are taken as they are.
 
     Raises:
         Refused: If a run does not fit the fold table; it is named.
         BadInput: If the phylum shall be decoded and is no function of the class.
     """
-    chosen_metric, matched = metric(competition.metric), match(dataset, runs)
+    chosen_metric, matched = metric(competition.metric), match(dataset, runs, views)
     learnt = learn(matched.truth, matched.condition, matched.classes)
     if phylum == "decode":
         refuse_contradictions(learnt, str(competition.condition_column))

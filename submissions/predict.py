@@ -112,9 +112,10 @@ def answer(
     conditions = [known for known, found in zip(photos.conditions, facts, strict=True) if not found.unreadable]
     tables = []
     with bar_if("models", len(runs) * rebuilt.dataset.n_folds) as listener:
-        for run, plan in zip(runs, plans, strict=True) if shas else ():
+        views = rebuilt.ensemble.pipeline.views or (0,) * len(runs)
+        for run, plan, n in zip(runs, plans, views, strict=True) if shas else ():
             out = CACHE / "predictions"
-            tables.append(predict_run(run, plan, rebuilt.dataset, shas, conditions, engine, listener, out))
+            tables.append(predict_run(run, plan, rebuilt.dataset, shas, conditions, engine, listener, out, n_views=n))
     return rebuilt.matched.classes, _together(rebuilt, tables, conditions, photos, facts, is_readable)
 
 

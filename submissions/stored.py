@@ -17,6 +17,7 @@ from folds.runs import RUNS, read_run
 from submissions.combine import predictions_of
 from submissions.matched import Matched, match
 from submissions.postprocess import Ensemble, Pipeline
+from submissions.views import stored_views
 
 OUTSIDE = "outside-"  # the folder of predictions of another tool is named OUTSIDE + NAME
 
@@ -134,7 +135,8 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
     for folder, run in zip(folders, manifest["runs"], strict=True):
         _check_run(folder, run["key"], what)
     dataset = load_dataset(folders[0].parent)
-    matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders})
+    views = stored_views([folder for folder in folders if not is_outside(folder)], dataset)
+    matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders}, views)
     facts = manifest["ensemble"]
     ensemble = Ensemble(
         Pipeline.from_dict(facts), {int(k): Pipeline.from_dict(found) for k, found in facts["by_fold"].items()}

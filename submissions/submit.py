@@ -27,6 +27,7 @@ from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.stored import OUTSIDE, key_of_run
 from submissions.tuned import with_tuned
+from submissions.views import ask_by_view
 from submissions.write import copy_to, facts_of_format, make_submission, write_submission
 
 
@@ -49,7 +50,7 @@ def submit(settings: Settings) -> Path:
     """
     began = time.monotonic()
     plan, dataset, predictions = train_all(settings)
-    combined = combine(plan.competition, dataset, predictions, settings.phylum, settings.bags)
+    combined = together(plan, dataset, predictions)
     lines = result_lines(plan, dataset, predictions, combined)
     show_results(plan, lines)
     show_combined(combined, dataset.n_folds)
@@ -64,6 +65,13 @@ def submit(settings: Settings) -> Path:
     path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
     show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
+
+
+def together(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions]) -> Combined:
+    """Return the ensemble of a plan's finished runs, the number of views that each averages chosen with it."""
+    settings = plan.settings
+    views = ask_by_view(plan.runs(dataset.data8), dataset, open_engine(settings.engine, settings.jobs))
+    return combine(plan.competition, dataset, predictions, settings.phylum, settings.bags, views)
 
 
 def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
