@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from comp.engine import Engine, Job, Listener, Report
-from comp.errors import BadInput, Refused
+from comp.engine import Engine, Job, Listener
+from comp.errors import Refused
 from comp.images import CACHE
-from comp.store import read_marker, write_array
 from comp.weights import facts_of, find_weights
-from folds.batches import predict_logits, softmax
-from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
-from folds.features import fill_banks, wanted_banks
-from folds.fit import MODEL, Fold, fresh_network, predict_size
-from folds.runs import RunPlan, fold_dir, plan_of
+from folds.features import Wanted, fill_banks, wanted_banks
+from folds.runs import RunPlan, plan_of
 
 
 def with_weights(plan: RunPlan, folder: str | None) -> RunPlan:
@@ -64,12 +59,10 @@ def predict_run(
         n_views: How many views are averaged; 0: as many as the recipe says.
     """
     asked = n_views or max(1, plan.recipe.tta_views)
-    if plan.candidate.fit in ("probe", "tail"):
-        views = replace(plan, recipe=replace(plan.recipe, views=asked, head_epochs=0))
-        fill_banks(wanted_banks(views, shas, ()), engine, listener, cache_dir)
+    fill_banks(_wanted(plan, shas, asked), engine, listener, cache_dir)
     jobs = [
         Job(
-            function="folds.predict:predict_fold",
+            function="folds.answers:predict_fold",
             arguments={
                 "run": str(run),
                 "fold": fold,
@@ -90,89 +83,16 @@ def predict_run(
     return np.asarray(np.mean(answers, axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def predict_fold(
-    report: Report,
-    run: str,
-    fold: int,
-    shas: list[str],
-    conditions: list[str],
-    cache_dir: str,
-    weights: str,
-    out: str,
-    n_views: int,
-) -> str:
-    """Ask the model of one fold, or the models of its parts, about photos; return the file of their probabilities.
-
-    Raises:
-        Refused: If the fold is not finished.
-        BadInput: If a photo's condition has no model of its own in a run that was split by it.
-    """
-    found = answers_by_view(Path(run), fold, Path(cache_dir), weights, n_views, lambda _: (shas, conditions))
-    write_array(Path(out), np.asarray(np.mean(found.tables, axis=0, dtype=np.float64), dtype=np.float32))
-    return out
+def _wanted(plan: RunPlan, shas: Sequence[str], n_views: int) -> list[Wanted]:
+    if plan.candidate.fit not in ("probe", "tail"):
+        return []
+    return wanted_banks(replace(plan, recipe=replace(plan.recipe, views=n_views, head_epochs=0)), shas, ())
 
 
-@dataclass(frozen=True, eq=False)
-class ByView:
-    """What a fold's models say of photos: (V, N, C) float32 probabilities, one table a view."""
-
-    dataset: Dataset
-    tables: np.ndarray
-
-
-def answers_by_view(
-    run: Path,
-    fold: int,
-    cache_dir: Path,
-    weights: str,
-    n_views: int,
-    photos_of: Callable[[Dataset], tuple[list[str], list[str]]],
-) -> ByView:
-    """Return what the models of a finished fold say of photos, under each of the first views, as far as there are.
-
-    Args:
-        photos_of: From the fold table to the content hashes of the photos and what is known of each besides.
-
-    Raises:
-        Refused: If the fold is not finished.
-        BadInput: If a photo's condition has no model of its own in a run that was split by it.
-    """
-    from folds.train import gather
-
-    if read_marker(fold_dir(run, fold)) is None:
-        raise Refused(f"{fold_dir(run, fold)} is not a finished fold; run the command that makes it again")
-    found = gather(run, fold, cache_dir, weights)
-    answer = _split if found.recipe.condition == "split" else _whole
-    return ByView(found.dataset, answer(found, *photos_of(found.dataset), min(n_views, found.inputs.n_views)))
-
-
-def _whole(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
-    network = fresh_network(fold)
-    network.load_weights(fold.folder / MODEL)
-    known = one_hot(conditions, values_of(fold.dataset)) if fold.recipe.condition == "input" else None
-    size = predict_size(fold)
-    return np.stack([softmax(predict_logits(network, fold.inputs, shas, view, size, known)) for view in range(n_views)])
-
-
-def _split(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
-    table = np.zeros((n_views, len(shas), len(fold.dataset.classes)), np.float32)
-    for part in parts_of(fold.dataset, fold.train_rows, {"new": conditions}):
-        rows = part.asked["new"]
-        sub: Any = replace(fold, folder=fold.folder / part.name, classes=part.classes)
-        if not len(rows):
-            continue
-        if len(part.classes) == 1:
-            table[:, rows, part.classes[0]] = 1
-        elif not (sub.folder / MODEL).is_file():
-            raise BadInput(
-                f"run {fold.plan.name} has one model for each of {', '.join(values_of(fold.dataset))}; "
-                f"{len(rows)} photos have none of these; give it, or predict with a run that is not split"
-            )
-        else:
-            table[np.ix_(np.arange(n_views), rows, part.classes)] = _whole(
-                sub, [shas[row] for row in rows.tolist()], [], n_views
-            )
-    return table
+def work_of(plan: RunPlan, dataset: Dataset, shas: Sequence[str], n_views: int = 0, cache_dir: Path = CACHE) -> int:
+    """Return the sum of the sizes of the jobs behind `predict_run`: features that are missing, and one a model."""
+    wanted = _wanted(plan, shas, n_views or max(1, plan.recipe.tta_views))
+    return sum(len(bank.missing(cache_dir)) for bank in wanted) + dataset.n_folds
 
 
 def plans_of(runs: Sequence[Path], weights: str | None) -> list[RunPlan]:

@@ -116,6 +116,11 @@ def views_dir(run: Path, name: str) -> Path:
     return run / "views" / name
 
 
+def repeat_mark(dataset: Path) -> Path:
+    """Return the file that marks a fold table as another assignment of the rows of one (REPEATS): never what a command means."""
+    return dataset / "repeat.json"
+
+
 def submission_path(dataset: Path, sha: str) -> Path:
     """Return where a CSV with that hash lies; its manifest has the same name with `.json`."""
     return dataset / "submissions" / f"{sha[:8]}.csv"

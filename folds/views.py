@@ -21,7 +21,7 @@ from comp.store import locked, read_json, read_marker, sweep, write_array, write
 from folds.dataset import Dataset
 from folds.features import banks_of
 from folds.oof import align
-from folds.predict import answers_by_view, predict_run
+from folds.predict import predict_run
 from folds.runs import RunPlan, plan_of, run_dir, views_dir
 
 OUTPUTS = ["valid.npy", "ids.json"]
@@ -77,6 +77,8 @@ def predict_views(report: Report, run: str, fold: int, cache_dir: str, weights: 
 
 
 def _write_views(folder: Path, run: Path, fold: int, cache_dir: Path, weights: str) -> None:
+    from folds.answers import answers_by_view  # only where a job runs: it needs Keras
+
     def table_of(dataset: Dataset) -> tuple[list[str], list[str]]:
         rows = dataset.train[dataset.train["fold"] == fold]
         return rows["sha"].tolist(), rows["condition"].tolist()

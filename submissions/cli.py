@@ -26,6 +26,7 @@ Preset = Annotated[str, typer.Option(help="quick, standard or best: about 4, 15 
 Folds = Annotated[int | None, typer.Option(help="Number of folds; the competition's own where not given (FOLDS).")]
 Seed = Annotated[int, typer.Option(help="Seed of training; the folds stay (SEED).")]
 Seeds = Annotated[int, typer.Option(help="Train every candidate this many times, on the same folds (SEEDS).")]
+Repeats = Annotated[int, typer.Option(help="Do it all over this many fold assignments; show the spread (REPEATS).")]
 Jobs = Annotated[int | None, typer.Option(help="Jobs side by side; one a core where not given (JOBS).")]
 Engine = Annotated[str, typer.Option(help="local, inline, or the address of a Dask scheduler (ENGINE).")]
 Group = Annotated[str | None, typer.Option(help="Column whose rows of one value stay in one fold (GROUP).")]
@@ -55,6 +56,7 @@ def submit(
     folds: Folds = None,
     seed: Seed = 0,
     seeds: Seeds = 1,
+    repeats: Repeats = 1,
     jobs: Jobs = None,
     engine: Engine = "local",
     group: Group = None,
@@ -88,6 +90,7 @@ def train(
     folds: Folds = None,
     seed: Seed = 0,
     seeds: Seeds = 1,
+    repeats: Repeats = 1,
     jobs: Jobs = None,
     engine: Engine = "local",
     group: Group = None,
@@ -106,12 +109,13 @@ def train(
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
     from submissions.combine import show_combined
-    from submissions.submit import result_lines, show_results, together, train_all
+    from submissions.submit import repeat, result_lines, show_results, together, train_all
 
     plan, dataset, predictions = train_all(_settings(locals()))
     combined = together(plan, dataset, predictions)
     show_results(plan, result_lines(plan, dataset, predictions, combined))
     show_combined(combined, dataset.n_folds)
+    repeat(plan, dataset, predictions, combined)
     last_line(dataset.folder)
 
 

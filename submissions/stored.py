@@ -13,7 +13,7 @@ from comp.spec import Competition
 from comp.store import MARKER, key_of, read_json, read_marker
 from folds.dataset import Dataset, load_dataset
 from folds.oof import Predictions, read_predictions
-from folds.runs import RUNS, read_run
+from folds.runs import RUNS, read_run, repeat_mark
 from submissions.combine import predictions_of
 from submissions.matched import Matched, match
 from submissions.postprocess import Ensemble, Pipeline
@@ -52,7 +52,7 @@ def view_dataset(competition: str, data8: str | None = None, runs: Path = RUNS) 
 
 
 def _candidates(competition: str, data8: str | None, runs: Path) -> list[Path]:
-    """Return the folders of the fold tables that may be meant: those with finished runs, else all."""
+    """Return the folders of the fold tables that may be meant: no repetitions of others, those with finished runs, else all."""
     folders = sorted(path.parent for path in (runs / competition).glob("*/dataset.json"))
     if data8 is not None:
         folders = [folder for folder in folders if folder.name == data8]
@@ -61,7 +61,8 @@ def _candidates(competition: str, data8: str | None, runs: Path) -> list[Path]:
         raise BadInput(
             f"no fold table{named} of {competition} in {runs / competition}; make submit or make folds makes one"
         )
-    return [folder for folder in folders if finished_runs(folder)] or folders
+    meant = [folder for folder in folders if not repeat_mark(folder).is_file()] or folders
+    return [folder for folder in meant if finished_runs(folder)] or meant
 
 
 def _finished_at(run: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from comp.console import say, show_table
+from comp.console import relative, say, show_table
 from comp.engine import Engine, open_engine
 from comp.images import CACHE
 from comp.store import read_marker
@@ -25,6 +25,7 @@ from submissions.commands import command_line, show_next
 from submissions.grade import grade_frame
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
+from submissions.repeats import assignment, other_assignment, repeat_facts, show_spreads, without_outside
 from submissions.stored import OUTSIDE, key_of_run
 from submissions.tuned import with_tuned
 from submissions.views import ask_by_view
@@ -54,12 +55,14 @@ def submit(settings: Settings) -> Path:
     lines = result_lines(plan, dataset, predictions, combined)
     show_results(plan, lines)
     show_combined(combined, dataset.n_folds)
+    repeats = repeat(plan, dataset, predictions, combined)
     frame = make_submission(plan.tables, dataset, combined.predictions)
     test = _test_scores(plan, dataset, frame, lines[-1])
     facts = {
         "ensemble": combined.facts(),
         "format": facts_of_format(plan.competition),
         "test": test,
+        **repeats,
         "command_seconds": round(time.monotonic() - began, 1),
     }
     path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
@@ -72,6 +75,21 @@ def together(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions]) 
     settings = plan.settings
     views = ask_by_view(plan.runs(dataset.data8), dataset, open_engine(settings.engine, settings.jobs))
     return combine(plan.competition, dataset, predictions, settings.phylum, settings.bags, views)
+
+
+def repeat(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], combined: Combined) -> dict[str, Any]:
+    """Do the job again over as many other fold assignments as REPEATS asks for, show the spread, and return it for the manifest."""
+    if plan.settings.repeats == 1:
+        return {}
+    done = [assignment(plan, dataset, predictions, combined.predictions)]
+    plan, engine = without_outside(plan), open_engine(plan.settings.engine, plan.settings.jobs)
+    photos = read_photos(plan.tables, plan.specs, engine)
+    for other in range(1, plan.settings.repeats):
+        again = other_assignment(plan, photos, dataset, other)
+        say(f"again over another fold assignment, fold seed {again.facts['fold_seed']} (in {relative(again.folder)})")
+        found = _train(plan, again, engine)
+        done.append(assignment(plan, again, found, together(plan, again, found).predictions))
+    return repeat_facts(done, show_spreads(done, plan))
 
 
 def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
@@ -100,7 +118,7 @@ def _train(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Prediction
     _extract(runs, dataset, engine, plan.settings.cache_gb)
     jobs = fold_jobs(runs, dataset, CACHE)
     with bar_if(f"training {len(jobs)} folds", sum(job.size for job in jobs)) as listener:
-        predictions = train_runs(runs, dataset, engine, listener, CACHE)
+        predictions = train_runs(runs, dataset, engine, listener, CACHE, by_view=True)
     ours = {run.name: found for run, found in zip(runs, predictions, strict=True)}
     return {**ours, **{name: read_outside(folder)[0] for name, folder in outside.items()}}
 
@@ -125,7 +143,7 @@ def result_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Prediction
     metrics = (plan.competition.metric, *plan.competition.also)
     lines = [
         Line(
-            f"{run.candidate} seed {run.seed}" if len(plan.seeds) > 1 else str(run.candidate),
+            plan.label(run),
             {name: score(dataset, predictions[run.name].oof, name) for name in metrics},
             run_seconds(dataset, run),
             run,
