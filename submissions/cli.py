@@ -265,7 +265,9 @@ def unseen(
 def predict(
     images: Annotated[Path, typer.Option(help="Folder of photos, or a CSV with a column path (IMAGES).")],
     competition: Competition = "specimens",
-    file: Annotated[Path | None, typer.Option(help="CSV whose ensemble answers; the last written one (FILE).")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="CSV whose ensemble answers, or a run's folder; the last CSV (FILE).")
+    ] = None,
     weights: Weights = None,
     top: Annotated[int, typer.Option(help="Name so many classes, with probabilities (TOP).")] = 1,
     phylum: Annotated[str | None, typer.Option(help="What is known of all photos, such as the phylum.")] = None,

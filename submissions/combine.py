@@ -16,7 +16,7 @@ from folds.oof import Predictions
 from folds.views import Views
 from submissions.ensemble import Choice, choose
 from submissions.matched import Matched, match
-from submissions.phylum import fallback_line, learn, refuse_contradictions
+from submissions.phylum import IN_TRAINING, fallback_line, learn, refuse_contradictions
 from submissions.postprocess import Ensemble, Pipeline, Trial, postprocess
 
 SHOWN_WEIGHTS = 8
@@ -78,7 +78,7 @@ def combine(
     The same runs give the same numbers to the last bit, whatever else lies on disk and however many cores there are.
 
     Args:
-        phylum: `auto`, `no` or `decode`.
+        phylum: `auto`, `no`, `decode`, or how the runs were trained with it: `input`, `split`.
         n_bags: Bags of the bagged greedy selection; 0 leaves it out.
         views: By name, the runs whose number of averaged views is open; the others are taken as they are.
 
@@ -98,6 +98,9 @@ def combine(
         for step in ensemble.pipeline.steps
         if step.name == "decode"
     ]
+    if phylum in IN_TRAINING:
+        known = {"phylum": sorted(set(map(str, matched.condition)))}
+        notes.append(fallback_line(known, matched.test_condition, str(competition.condition_column)))
     return Combined(
         predictions=predictions_of(ensemble, matched, dataset),
         names=matched.names,

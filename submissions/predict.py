@@ -20,7 +20,7 @@ from comp.tables import read_csv
 from folds.predict import plans_of, predict_run, work_of
 from folds.prepare import bar_if
 from folds.runs import RUNS
-from submissions.stored import Rebuilt, read_manifest, rebuild
+from submissions.stored import Rebuilt, manifest_of_run, read_manifest, rebuild
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,16 @@ def _photos_of_csv(images: Path, competition: Competition, phylum: str | None) -
 def answer(
     photos: NewPhotos, competition: Competition, file: Path, weights: str | None, engine: Engine
 ) -> tuple[list[str], np.ndarray]:
-    """Return the classes and (N, C) probabilities of photos, by the ensemble of a CSV; the prior where one cannot be read.
+    """Return the classes and (N, C) probabilities of photos, by the ensemble of a CSV or by a run; the prior where one cannot be read.
+
+    Args:
+        file: The CSV, or the folder of a finished run.
 
     Raises:
         Refused: If a run of it is gone or was changed, or its weights are not here.
         BadInput: If predictions of another tool are in the ensemble.
     """
-    manifest = read_manifest(file)
+    manifest = manifest_of_run(file, competition) if file.is_dir() else read_manifest(file)
     if any(run["backbone"] == "outside" for run in manifest["runs"]):
         raise BadInput(
             f"{file}: predictions of another tool are in this ensemble, and new photos cannot be asked of it"

@@ -15,9 +15,12 @@ from folds.dataset import Dataset, load_dataset
 from folds.oof import Predictions, read_predictions
 from folds.runs import RUNS, read_run, repeat_mark
 from submissions.combine import predictions_of
+from submissions.ensemble import SINGLE
 from submissions.matched import Matched, match
 from submissions.postprocess import Ensemble, Pipeline
+from submissions.rules import Rule
 from submissions.views import stored_views
+from submissions.write import facts_of_format
 
 OUTSIDE = "outside-"  # the folder of predictions of another tool is named OUTSIDE + NAME
 
@@ -100,6 +103,28 @@ def read_manifest(file: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not there: expected the manifest that this project writes beside {file.name}")
     manifest: dict[str, Any] = read_json(path)
     return manifest
+
+
+def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:
+    """Return what a manifest would say of one finished run taken as it is: for whoever asks a run and not a CSV.
+
+    Raises:
+        BadInput: If the folder is no finished run.
+    """
+    if not (run / "predictions.json").is_file():
+        raise BadInput(
+            f"{run}: expected a CSV that this project wrote, or the folder of a finished run; make train makes runs"
+        )
+    alone = Pipeline(Rule(SINGLE, "mean", (1.0,))).as_dict()
+    by_fold = {str(k): alone for k in range(load_dataset(run.parent).n_folds)}
+    backbone = "outside" if is_outside(run) else read_run(run)["candidate"]["backbone"]
+    return {
+        "competition": competition.name,
+        "metric": competition.metric,
+        "runs": [{"backbone": backbone, "folder": run.as_posix(), "key": key_of_run(run)}],
+        "ensemble": {**alone, "by_fold": by_fold},
+        "format": facts_of_format(competition),
+    }
 
 
 @dataclass(frozen=True, eq=False)

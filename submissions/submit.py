@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from comp.console import relative, say, show_table
@@ -150,11 +151,29 @@ def result_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Prediction
         )
         for run in plan.runs(dataset.data8)
     ]
+    lines += _averaged_lines(plan, dataset, predictions, lines)
     for name, folder in outside_runs(dataset, plan.settings.with_runs).items():
         scores = {one: score(dataset, predictions[name].oof, one) for one in metrics}
         lines.append(Line(f"{name} (folds {read_outside(folder)[1]})", scores, 0.0, outside=folder))
     together = {name: score(dataset, combined.predictions.oof, name) for name in metrics}
-    return [*lines, Line(f"ensemble ({combined.name})", together, sum(line.seconds for line in lines))]
+    seconds = sum(line.seconds for line in lines if line.run)
+    return [*lines, Line(f"ensemble ({combined.name})", together, seconds)]
+
+
+def _averaged_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], lines: list[Line]) -> list[Line]:
+    """Return for each candidate with several seeds a line of their mean: each row answered by a model of each seed."""
+    n_seeds = len(plan.seeds)
+    if n_seeds == 1:
+        return []
+    found = []
+    for start in range(0, len(lines), n_seeds):
+        runs = [line.run for line in lines[start : start + n_seeds] if line.run]
+        tables = [predictions[run.name].oof for run in runs]
+        mean = np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32)
+        scores = {name: score(dataset, mean, name) for name in lines[start].scores}
+        seconds = sum(line.seconds for line in lines[start : start + n_seeds])
+        found.append(Line(f"{runs[0].candidate} mean of {n_seeds} seeds", scores, seconds))
+    return found
 
 
 def run_seconds(dataset: Dataset, run: RunPlan) -> float:
