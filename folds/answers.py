@@ -69,7 +69,7 @@ def answers_by_view(
     """
     if read_marker(fold_dir(run, fold)) is None:
         raise Refused(f"{fold_dir(run, fold)} is not a finished fold; run the command that makes it again")
-    found = gather(run, fold, cache_dir, weights)
+    found = gather(run, fold, cache_dir, weights, is_to_fit=False)
     answer = _split if found.recipe.condition == "split" else _whole
     return ByView(found.dataset, answer(found, *photos_of(found.dataset), min(n_views, found.inputs.n_views)))
 

@@ -59,7 +59,7 @@ def predict_run(
         n_views: How many views are averaged; 0: as many as the recipe says.
     """
     asked = n_views or max(1, plan.recipe.tta_views)
-    fill_banks(_wanted(plan, shas, asked), engine, listener, cache_dir)
+    fill_banks(_banks(plan, shas, asked), engine, listener, cache_dir)
     jobs = [
         Job(
             function="folds.answers:predict_fold",
@@ -83,16 +83,17 @@ def predict_run(
     return np.asarray(np.mean(answers, axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def _wanted(plan: RunPlan, shas: Sequence[str], n_views: int) -> list[Wanted]:
+def _banks(plan: RunPlan, shas: Sequence[str], n_views: int) -> list[Wanted]:
+    """Return the features that a run's models answer photos from: only the views that are averaged."""
     if plan.candidate.fit not in ("probe", "tail"):
         return []
     return wanted_banks(replace(plan, recipe=replace(plan.recipe, views=n_views, head_epochs=0)), shas, ())
 
 
-def work_of(plan: RunPlan, dataset: Dataset, shas: Sequence[str], n_views: int = 0, cache_dir: Path = CACHE) -> int:
-    """Return the sum of the sizes of the jobs behind `predict_run`: features that are missing, and one a model."""
-    wanted = _wanted(plan, shas, n_views or max(1, plan.recipe.tta_views))
-    return sum(len(bank.missing(cache_dir)) for bank in wanted) + dataset.n_folds
+def n_steps(plan: RunPlan, n_models: int, shas: Sequence[str], n_views: int = 0, cache_dir: Path = CACHE) -> int:
+    """Return how many steps `predict_run` takes, as its listener hears of them: a photo's features, a model's answer."""
+    banks = _banks(plan, shas, n_views or max(1, plan.recipe.tta_views))
+    return n_models + sum(len(bank.missing(cache_dir)) for bank in banks)
 
 
 def plans_of(runs: Sequence[Path], weights: str | None) -> list[RunPlan]:

@@ -17,7 +17,7 @@ from comp.layouts.class_folders import is_photo_name
 from comp.spec import Competition
 from comp.store import read_json, write_text
 from comp.tables import read_csv
-from folds.predict import plans_of, predict_run, work_of
+from folds.predict import n_steps, plans_of, predict_run
 from folds.prepare import bar_if
 from folds.runs import RUNS
 from submissions.stored import Rebuilt, manifest_of_run, read_manifest, rebuild
@@ -115,7 +115,7 @@ def answer(
     conditions = [known for known, found in zip(photos.conditions, facts, strict=True) if not found.unreadable]
     tables = []
     views = rebuilt.ensemble.pipeline.views or (0,) * len(runs)
-    work = sum(work_of(plan, rebuilt.dataset, shas, n) for plan, n in zip(plans, views, strict=True))
+    work = sum(n_steps(plan, rebuilt.dataset.n_folds, shas, n) for plan, n in zip(plans, views, strict=True))
     with bar_if("models", work if shas else 0) as listener:
         for run, plan, n in zip(runs, plans, views, strict=True) if shas else ():
             out = CACHE / "predictions"

@@ -11,7 +11,7 @@ from comp.images import CACHE
 from comp.metrics import Metric, Score
 from folds.dataset import Dataset
 from folds.features import fill_banks, wanted_banks
-from folds.predict import work_of
+from folds.predict import n_steps
 from folds.prepare import bar_if
 from folds.runs import RunPlan, run_dir
 from folds.views import Views, predict_test, view_jobs, views_of
@@ -90,6 +90,6 @@ def ask_by_view(runs: Sequence[RunPlan], dataset: Dataset, engine: Engine) -> di
 
 
 def _ask_test(run: RunPlan, dataset: Dataset, engine: Engine, n: int) -> None:
-    work = work_of(run, dataset, dataset.readable_test["sha"].tolist(), n)
+    work = n_steps(run, dataset.n_folds, dataset.readable_test["sha"].tolist(), n)
     with bar_if(f"test rows of {run.candidate} under {n} views", work) as listener:
         predict_test(run, dataset, n, engine, listener)

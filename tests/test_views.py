@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import pytest
 from comp.engine import ignore_events
 from comp.engines.inline import InlineEngine
 from comp.errors import Refused
-from comp.images import PixelSpec
+from comp.images import CACHE, PixelSpec
 from comp.metrics import metric
 from comp.spec import Recipe
 from folds.cv import train_runs, write_run
 from folds.dataset import Dataset
 from folds.oof import read_predictions
 from folds.runs import RunPlan, run_dir, views_dir
-from folds.views import n_views_of, own_views, view_jobs, views_of
+from folds.views import n_views_of, own_views, predict_test, view_jobs, views_of
 from submissions.combine import combine
 from submissions.ensemble import choose, score_of
 from submissions.matched import Matched
@@ -166,3 +167,15 @@ def test_photos_that_may_be_mirrored_have_two_views_digits_one(
     assert (n_views_of(plan), own_views(plan)) == expected
     write_run(dataset.folder, plan)
     assert (views_of(run_dir(dataset.folder, plan), dataset) is not None) == (expected[0] > 1)
+
+
+def test_a_tail_answers_although_the_cache_was_emptied(dataset: Dataset, in_folder: Path) -> None:
+    weights = save_tiny(in_folder / "mine" / "vgg.weights.h5")
+    plan = frozen_plan(dataset, weights, "tail", cut="block3_pool", epochs=1, head_epochs=1, views=2)
+    fill(dataset, plan)
+    train_runs([plan], dataset, InlineEngine(), ignore_events)
+    shutil.rmtree(CACHE / "features")
+    predict_test(plan, dataset, 2, InlineEngine(), ignore_events)
+    views = views_of(run_dir(dataset.folder, plan), dataset)
+    assert views is not None
+    assert np.array_equal(views.test(2), read_predictions(run_dir(dataset.folder, plan)).test)
