@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS REPEATS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
 variables += IMAGES TOP TRIALS MINUTES STORAGE PRUNER TUNED
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
@@ -118,6 +118,7 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: GROUP=column       rows of one value never straddle folds
 #: SEED=1             seed of training; the folds stay
 #: SEEDS=3            every candidate three times, on the same folds
+#: REPEATS=2          the whole job over a second fold assignment too, and how far the scores move
 #: JOBS=2             how many jobs run at once
 #: ENGINE=name        where jobs run: local, inline, or the address of an engine that exists (default local)
 #: WEIGHTS=folder     where pre-trained weights lie; WEIGHTS=none trains from scratch
@@ -159,7 +160,8 @@ fit_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(
   $(call option,SEED,seed) $(call option,JOBS,jobs) \
   $(call option,WEIGHTS,weights) $(call flag,OFFLINE,offline) $(call option,PRECISION,precision) $(call option,CUT,cut) \
   $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb)
-training_options = $(fit_options) $(call option,SEEDS,seeds) $(call option,ENGINE,engine) $(call option,TUNED,tuned) \
+training_options = $(fit_options) $(call option,SEEDS,seeds) $(call option,REPEATS,repeats) \
+  $(call option,ENGINE,engine) $(call option,TUNED,tuned) \
   $(call option,PHYLUM,phylum) $(call option,BAGS,bags) $(call option,WITH,with)
 tuning_options = $(fit_options) $(call option,TRIALS,trials) $(call option,MINUTES,minutes) $(call option,STORAGE,storage) \
   $(call option,PRUNER,pruner)

@@ -21,9 +21,17 @@ LIBRARIES = ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "a
 
 
 def train_runs(
-    plans: Sequence[RunPlan], dataset: Dataset, engine: Engine, listener: Listener, cache_dir: Path = CACHE
+    plans: Sequence[RunPlan],
+    dataset: Dataset,
+    engine: Engine,
+    listener: Listener,
+    cache_dir: Path = CACHE,
+    by_view: bool = False,
 ) -> list[Predictions]:
     """Return the predictions of each run, in order; folds that are finished are not trained again.
+
+    Args:
+        by_view: Whether the fold's rows are asked view by view too, by the same worker: it has all at hand.
 
     Raises:
         TrainingFailed: If a fold cannot be trained; finished folds are kept.
@@ -31,11 +39,11 @@ def train_runs(
     """
     for plan in plans:
         write_run(dataset.folder, plan)
-    engine.run(fold_jobs(plans, dataset, cache_dir), listener)
+    engine.run(fold_jobs(plans, dataset, cache_dir, by_view), listener)
     return [assemble(run_dir(dataset.folder, plan), dataset) for plan in plans]
 
 
-def fold_jobs(plans: Sequence[RunPlan], dataset: Dataset, cache_dir: Path = CACHE) -> list[Job]:
+def fold_jobs(plans: Sequence[RunPlan], dataset: Dataset, cache_dir: Path = CACHE, by_view: bool = False) -> list[Job]:
     """Return a job for each fold that is not finished, the longest runs first so that no long one is left for the end."""
     jobs = []
     for plan in plans:
@@ -44,7 +52,13 @@ def fold_jobs(plans: Sequence[RunPlan], dataset: Dataset, cache_dir: Path = CACH
         jobs += [
             Job(
                 function="folds.train:fit_fold",
-                arguments={"run": str(run), "fold": fold, "cache_dir": str(cache_dir), "weights": plan.weights_path},
+                arguments={
+                    "run": str(run),
+                    "fold": fold,
+                    "cache_dir": str(cache_dir),
+                    "weights": plan.weights_path,
+                    "by_view": by_view,
+                },
                 label=f"{plan.candidate} fold {fold}",
                 needs_keras=True,
                 is_fresh=plan.candidate.fit != "probe",  # a head leaves little behind

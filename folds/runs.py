@@ -3,6 +3,7 @@
 runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
     <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json
         fold-<k>/                      valid.npy, test.npy, model.weights.h5, history.json, log.txt, done.json
+        views/                         fold-<k>/, test-<n>/: the same rows by view, and under the mean of n views
     submissions/<hash8>.csv and .json
     tuning/<candidate>/                study.journal, logs and signs of life of its workers
     tuned/<candidate>.json             what a study found
@@ -108,6 +109,16 @@ def run_dir(dataset: Path, plan: RunPlan) -> Path:
 def fold_dir(run: Path, fold: int) -> Path:
     """Return the folder of one fold of a run."""
     return run / f"fold-{fold}"
+
+
+def views_dir(run: Path, name: str) -> Path:
+    """Return the folder of what a run says of some rows by view: `fold-<k>`, or `test-<n>` for the mean of n views."""
+    return run / "views" / name
+
+
+def repeat_mark(dataset: Path) -> Path:
+    """Return the file that marks a fold table as another assignment of the rows of one (REPEATS): never what a command means."""
+    return dataset / "repeat.json"
 
 
 def submission_path(dataset: Path, sha: str) -> Path:

@@ -23,13 +23,16 @@ from folds.fit import Fold, answer
 from folds.inputs import Inputs, PixelInputs
 from folds.loop import CHECKPOINT, NotFinite
 from folds.runs import RunPlan, fold_dir, plan_of
+from folds.views import n_views_of, predict_views
 
 ATTEMPTS = "attempts.json"
 OUTPUTS = ["valid.npy", "test.npy", "ids.json", "history.json"]
 OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError", "XlaRuntimeError", "JaxRuntimeError"}
 
 
-def fit_fold(report: Report, run: str, fold: int, cache_dir: str, weights: str = "") -> dict[str, Any]:
+def fit_fold(
+    report: Report, run: str, fold: int, cache_dir: str, weights: str = "", by_view: bool = False
+) -> dict[str, Any]:
     """Train one fold of a run and predict its valid and test rows; a fold that is finished is not touched.
 
     Args:
@@ -37,6 +40,7 @@ def fit_fold(report: Report, run: str, fold: int, cache_dir: str, weights: str =
         run: The run's folder, which holds `run.json`.
         fold: The fold that is scored; it is trained on all others.
         weights: File of pre-trained weights; its content is checked against the run's key where it is chosen.
+        by_view: Whether its rows are asked view by view as well.
 
     Returns:
         The fold's marker.
@@ -50,11 +54,18 @@ def fit_fold(report: Report, run: str, fold: int, cache_dir: str, weights: str =
         return marker
     with locked(folder / ".lock", lambda line: report("note", line)):
         sweep(folder)
-        return read_marker(folder) or _fit(gather(Path(run), fold, Path(cache_dir), weights), report)
+        marker = read_marker(folder) or _fit(gather(Path(run), fold, Path(cache_dir), weights), report)
+    if by_view and n_views_of(plan_of(Path(run))) > 1:
+        predict_views(lambda kind, value: None, run, fold, cache_dir, weights)
+    return marker
 
 
-def gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
-    """Return what the fit of one fold needs; its banks are there already."""
+def gather(run: Path, number: int, cache_dir: Path, weights: str, is_to_fit: bool = True) -> Fold:
+    """Return what the fit of one fold needs; its banks are there already.
+
+    Args:
+        is_to_fit: Whether it is trained; a model that only answers needs no features for a head to start from.
+    """
     plan, dataset = replace(plan_of(run), weights_path=weights), load_dataset(run.parent)
     folds = dataset.train["fold"].to_numpy()
     return Fold(
@@ -64,7 +75,7 @@ def gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
         number=number,
         folder=fold_dir(run, number),
         inputs=_open_inputs(plan, cache_dir),
-        head_inputs=_open_inputs(for_head(plan), cache_dir) if starts_from_head(plan) else None,
+        head_inputs=_open_inputs(for_head(plan), cache_dir) if is_to_fit and starts_from_head(plan) else None,
         train_rows=np.flatnonzero((folds != number) & (folds != HOLDOUT)),
         valid_rows=np.flatnonzero(folds == number),
         classes=np.arange(len(dataset.classes)),

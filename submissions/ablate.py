@@ -18,13 +18,15 @@ from comp.store import write_text
 from folds.dataset import Dataset
 from folds.oof import read_predictions
 from folds.runs import plan_of
+from submissions.marks import Marks, markdown
 from submissions.matched import Matched, match
-from submissions.phylum import learn
+from submissions.phylum import IN_TRAINING, learn
 from submissions.postprocess import Step
 from submissions.steps import fit_decode, sight
 from submissions.stored import finished_runs, is_outside
 
 BASE = "no"
+MARKS = Marks("<!-- phylum: written by `python -m submissions ablate --readme README.md` -->", "<!-- end of phylum -->")
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,38 @@ def trained_ways(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
     return ways
 
 
-def show_ablation(found: Mapping[str, list[Way]], dataset: Dataset, competition: Competition) -> Path:
-    """Print the table, write it as ablation.csv beside the runs, and return that path."""
-    rows = [
+def show_ablation(
+    found: Mapping[str, list[Way]], dataset: Dataset, competition: Competition, readme: Path | None = None
+) -> Path:
+    """Print the table, write it as ablation.csv beside the runs, and into a Markdown file where one is named.
+
+    Returns:
+        The Markdown file, or else the CSV.
+
+    Raises:
+        BadInput: If the Markdown file lacks the marks.
+    """
+    if readme is not None:
+        MARKS.check(readme)
+    columns, rows = _columns(competition), ablation_rows(found)
+    show_table(f"{competition.name}, out-of-fold over {len(dataset.in_folds):,} rows", columns, rows)
+    lines = ablation_lines(found)
+    for line in [*lines, *_missing_ways(found)]:
+        say(line)
+    path = dataset.folder / "ablation.csv"
+    table = pd.DataFrame([{"run": name, **vars(way)} for name, ways in found.items() for way in ways])
+    write_text(path, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    return path if readme is None else MARKS.write(readme, "\n\n".join([markdown(columns, rows), *lines]))
+
+
+def _columns(competition: Competition) -> list[str]:
+    first = ["run", competition.condition_column or "", competition.metric]
+    return [*first, "95 % interval", "gain", "95 % interval of it"]
+
+
+def ablation_rows(found: Mapping[str, list[Way]]) -> list[list[str]]:
+    """Return a row for each run and way, in words: score and gain over not using the condition, each with its interval."""
+    return [
         [
             name if way.name == BASE else "",
             way.name,
@@ -136,19 +167,18 @@ def show_ablation(found: Mapping[str, list[Way]], dataset: Dataset, competition:
         for name, ways in found.items()
         for way in ways
     ]
-    columns = [
-        "run",
-        competition.condition_column or "",
-        competition.metric,
-        "95 % interval",
-        "gain",
-        "95 % interval of it",
-    ]
-    show_table(f"{competition.name}, out-of-fold over {len(dataset.in_folds):,} rows", columns, rows)
-    n_real = sum(way.gain_low > 0 for ways in found.values() for way in ways if way.name != BASE)
-    n_ways = sum(len(ways) - 1 for ways in found.values())
-    say(f"{n_real} of {n_ways} gains lie above zero with their whole interval (rows only, paired)")
-    path = dataset.folder / "ablation.csv"
-    table = pd.DataFrame([{"run": name, **vars(way)} for name, ways in found.items() for way in ways])
-    write_text(path, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    return path
+
+
+def ablation_lines(found: Mapping[str, list[Way]]) -> list[str]:
+    """Return how many of the gains are beyond the noise of rows, as one line."""
+    gains = [way.gain_low for ways in found.values() for way in ways if way.name != BASE]
+    n_real = sum(low > 0 for low in gains)
+    return [f"{n_real} of {len(gains)} gains lie above zero with their whole interval (rows only, paired)."]
+
+
+def _missing_ways(found: Mapping[str, list[Way]]) -> list[str]:
+    """Return a line that names the ways of training no run has, and the commands that add them."""
+    known = {way.name for ways in found.values() for way in ways}
+    missing = [way for way in IN_TRAINING if way not in known]
+    commands = " and ".join(f"make train ... PHYLUM={way}" for way in missing)
+    return [f"{' and '.join(missing)} not trained here; {commands} would add them to this table"] if missing else []

@@ -26,6 +26,7 @@ Preset = Annotated[str, typer.Option(help="quick, standard or best: about 4, 15 
 Folds = Annotated[int | None, typer.Option(help="Number of folds; the competition's own where not given (FOLDS).")]
 Seed = Annotated[int, typer.Option(help="Seed of training; the folds stay (SEED).")]
 Seeds = Annotated[int, typer.Option(help="Train every candidate this many times, on the same folds (SEEDS).")]
+Repeats = Annotated[int, typer.Option(help="Do it all over this many fold assignments; show the spread (REPEATS).")]
 Jobs = Annotated[int | None, typer.Option(help="Jobs side by side; one a core where not given (JOBS).")]
 Engine = Annotated[str, typer.Option(help="local, inline, or the address of a Dask scheduler (ENGINE).")]
 Group = Annotated[str | None, typer.Option(help="Column whose rows of one value stay in one fold (GROUP).")]
@@ -41,6 +42,7 @@ Bags = Annotated[int, typer.Option(help="Try greedy selection in this many bags 
 With = Annotated[str | None, typer.Option("--with", help='Admitted outside predictions "name ..." (WITH).')]
 Data8 = Annotated[str | None, typer.Option(help="Which fold table, where a competition has several here.")]
 Tuned = Annotated[str, typer.Option(help="yes, or no: leave out what tuning found (TUNED).")]
+Readme = Annotated[Path | None, typer.Option(help="Markdown file whose marks the table is written between, too.")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
 
 
@@ -54,6 +56,7 @@ def submit(
     folds: Folds = None,
     seed: Seed = 0,
     seeds: Seeds = 1,
+    repeats: Repeats = 1,
     jobs: Jobs = None,
     engine: Engine = "local",
     group: Group = None,
@@ -87,6 +90,7 @@ def train(
     folds: Folds = None,
     seed: Seed = 0,
     seeds: Seeds = 1,
+    repeats: Repeats = 1,
     jobs: Jobs = None,
     engine: Engine = "local",
     group: Group = None,
@@ -104,13 +108,14 @@ def train(
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
-    from submissions.combine import combine, show_combined
-    from submissions.submit import result_lines, show_results, train_all
+    from submissions.combine import show_combined
+    from submissions.submit import repeat, result_lines, show_results, together, train_all
 
     plan, dataset, predictions = train_all(_settings(locals()))
-    combined = combine(plan.competition, dataset, predictions, phylum, bags)
+    combined = together(plan, dataset, predictions)
     show_results(plan, result_lines(plan, dataset, predictions, combined))
     show_combined(combined, dataset.n_folds)
+    repeat(plan, dataset, predictions, combined)
     last_line(dataset.folder)
 
 
@@ -216,7 +221,7 @@ def suspects(
 
 
 @app.command()
-def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
+def ablate(competition: Competition = "specimens", data8: Data8 = None, readme: Readme = None) -> None:
     """Show what the condition column (the phylum) is worth to each finished run, with paired intervals."""
     from comp.console import last_line
     from comp.registry import load_competition
@@ -226,7 +231,19 @@ def ablate(competition: Competition = "specimens", data8: Data8 = None) -> None:
 
     record = load_competition(competition)
     dataset = view_dataset(record.name, data8)
-    last_line(show_ablation(run_ablate(dataset, record), dataset, record))
+    last_line(show_ablation(run_ablate(dataset, record), dataset, record, readme))
+
+
+@app.command()
+def methods(
+    file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
+    readme: Readme = None,
+) -> None:
+    """Show how a CSV's ensemble was chosen: each method's naive and nested score, their gap, and the steps that were kept."""
+    from comp.console import last_line
+    from submissions.methods import show_methods
+
+    last_line(show_methods(file, readme))
 
 
 @app.command()
@@ -248,7 +265,9 @@ def unseen(
 def predict(
     images: Annotated[Path, typer.Option(help="Folder of photos, or a CSV with a column path (IMAGES).")],
     competition: Competition = "specimens",
-    file: Annotated[Path | None, typer.Option(help="CSV whose ensemble answers; the last written one (FILE).")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="CSV whose ensemble answers, or a run's folder; the last CSV (FILE).")
+    ] = None,
     weights: Weights = None,
     top: Annotated[int, typer.Option(help="Name so many classes, with probabilities (TOP).")] = 1,
     phylum: Annotated[str | None, typer.Option(help="What is known of all photos, such as the phylum.")] = None,

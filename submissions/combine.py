@@ -13,9 +13,10 @@ from comp.metrics import Floats, metric
 from comp.spec import Competition
 from folds.dataset import Dataset
 from folds.oof import Predictions
+from folds.views import Views
 from submissions.ensemble import Choice, choose
 from submissions.matched import Matched, match
-from submissions.phylum import fallback_line, learn, refuse_contradictions
+from submissions.phylum import IN_TRAINING, fallback_line, learn, refuse_contradictions
 from submissions.postprocess import Ensemble, Pipeline, Trial, postprocess
 
 SHOWN_WEIGHTS = 8
@@ -50,7 +51,7 @@ class Combined:
     def facts(self) -> dict[str, Any]:
         """Return what the manifest records: enough to make the same CSV and the same nested score again."""
         judged = [
-            {"method": one.method, "naive": one.naive, "nested": one.nested, "gap": one.gap}
+            {name: getattr(one, name) for name in ("method", "naive", "nested", "gap", "gain", "error")}
             for one in self.choice.judged
         ]
         tried = [{"step": one.name, "gain": one.gain, "error": one.error, "kept": one.is_kept} for one in self.trials]
@@ -70,20 +71,22 @@ def combine(
     runs: Mapping[str, Predictions],
     phylum: str = "auto",
     n_bags: int = 0,
+    views: Mapping[str, Views] | None = None,
 ) -> Combined:
     """Return the ensemble of runs that the rule chooses, with the steps of post-processing that help.
 
     The same runs give the same numbers to the last bit, whatever else lies on disk and however many cores there are.
 
     Args:
-        phylum: `auto`, `no` or `decode`.
+        phylum: `auto`, `no`, `decode`, or how the runs were trained with it: `input`, `split`.
         n_bags: Bags of the bagged greedy selection; 0 leaves it out.
+        views: By name, the runs whose number of averaged views is open; the others are taken as they are.
 
     Raises:
         Refused: If a run does not fit the fold table; it is named.
         BadInput: If the phylum shall be decoded and is no function of the class.
     """
-    chosen_metric, matched = metric(competition.metric), match(dataset, runs)
+    chosen_metric, matched = metric(competition.metric), match(dataset, runs, views)
     learnt = learn(matched.truth, matched.condition, matched.classes)
     if phylum == "decode":
         refuse_contradictions(learnt, str(competition.condition_column))
@@ -95,6 +98,9 @@ def combine(
         for step in ensemble.pipeline.steps
         if step.name == "decode"
     ]
+    if phylum in IN_TRAINING:
+        known = {"phylum": sorted(set(map(str, matched.condition)))}
+        notes.append(fallback_line(known, matched.test_condition, str(competition.condition_column)))
     return Combined(
         predictions=predictions_of(ensemble, matched, dataset),
         names=matched.names,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from comp.errors import Refused
 from comp.metrics import Floats, check_probabilities
 from folds.dataset import Dataset
 from folds.oof import Predictions, align
+from folds.views import Views
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Matched:
         fold: (N,) fold of each row.
         is_counted: (N,) whether a row is scored; rows of classes that group folds leave out are not.
         condition, test_condition: (N,) and (M,) what is known of each row besides its photo, or empty strings.
+        views: By name, the runs that can be asked for the mean of another number of views.
     """
 
     names: list[str]
@@ -37,6 +39,7 @@ class Matched:
     is_counted: np.ndarray
     condition: np.ndarray
     test_condition: np.ndarray
+    views: Mapping[str, Views] = field(default_factory=dict)
 
     @cached_property
     def n_classes(self) -> int:
@@ -52,11 +55,33 @@ class Matched:
         """Return (N,) whether a row may be fitted on: counted, and outside fold k (None: in any fold)."""
         return self.is_counted if k is None else self.is_counted & (self.fold != k)
 
+    @property
+    def own_views(self) -> tuple[int, ...]:
+        """Return how many views each run averages by itself; 0 for a run that knows one way only."""
+        return tuple(self.views[name].own if name in self.views else 0 for name in self.names)
 
-def match(dataset: Dataset, runs: Mapping[str, Predictions]) -> Matched:
+    def oof_under(self, views: Sequence[int]) -> list[Floats]:
+        """Return the out-of-fold tables under the mean of so many views, one number a run; without numbers, as they are."""
+        return [
+            self.views[name].oof(n) if n != own else table
+            for name, table, n, own in zip(self.names, self.oof, views or self.own_views, self.own_views, strict=True)
+        ]
+
+    def test_under(self, views: Sequence[int]) -> list[Floats]:
+        """Return the same of the test rows."""
+        return [
+            self.views[name].test(n) if n != own else table
+            for name, table, n, own in zip(self.names, self.test, views or self.own_views, self.own_views, strict=True)
+        ]
+
+
+def match(dataset: Dataset, runs: Mapping[str, Predictions], views: Mapping[str, Views] | None = None) -> Matched:
     """Return runs whose rows stand in the order of the fold table and whose columns in that of its classes.
 
     A run whose order is right already is not copied. Nothing is filled in, scaled or left out.
+
+    Args:
+        views: By name, the runs whose number of views is open.
 
     Raises:
         Refused: By name of the run, if it lacks rows, has some twice or foreign ones (it was trained over other folds), has
@@ -75,6 +100,7 @@ def match(dataset: Dataset, runs: Mapping[str, Predictions]) -> Matched:
         is_counted=~rows["label"].isin(left_out).to_numpy(),
         condition=rows["condition"].to_numpy(dtype=object),
         test_condition=readable["condition"].to_numpy(dtype=object),
+        views=views or {},
     )
 
 

@@ -43,6 +43,7 @@ class Settings:
     folds: int | None = None
     seed: int = 0
     seeds: int = 1
+    repeats: int = 1
     jobs: int | None = None
     engine: str = "local"
     group: str | None = None
@@ -92,6 +93,10 @@ class Plan:
         """Return the choice behind each run, in the order of `runs`."""
         return [choice for choice in self.choices for _ in self.seeds]
 
+    def label(self, run: RunPlan) -> str:
+        """Return what the tables call a run: its candidate, with its seed where there are several."""
+        return f"{run.candidate} seed {run.seed}" if len(self.seeds) > 1 else str(run.candidate)
+
     def runs(self, data8: str) -> list[RunPlan]:
         """Return the runs over the fold table `data8`: each candidate with each seed."""
         return [
@@ -121,6 +126,8 @@ def make_plan(settings: Settings) -> Plan:
     competition = with_group(load_competition(settings.competition), settings.group)
     if settings.seeds < 1:
         raise BadInput(f"SEEDS={settings.seeds}: expected a whole number from 1 on")
+    if settings.repeats < 1:
+        raise BadInput(f"REPEATS={settings.repeats}: expected a whole number from 1 on")
     if settings.seed < 0:
         raise BadInput(f"SEED={settings.seed}: expected a whole number from 0 on")
     if settings.bags < 0:
@@ -210,6 +217,7 @@ def show_plan(plan: Plan) -> None:
             ("rows", f"{len(tables.train):,} train rows, {n_test}, {tables.train['label'].nunique()} classes"),
             *[("", line) for line in (*tables.notes, *_missing_lines(tables))],
             ("folds", _folds_line(plan)),
+            *[("", line) for line in _repeats_lines(plan)],
             ("candidates", ", ".join(f"{choice.candidate}" for choice in plan.choices) + _seeds_words(plan)),
             *[("", line) for line in (*plan.notes, *_weights_lines(plan))],
             ("stored", f"{n_photos - n_unread:,} of {n_photos:,} photos decoded; {_stored_runs(plan, photos)}"),
@@ -243,6 +251,16 @@ def _folds_line(plan: Plan) -> str:
     return f"{plan.n_folds}, stratified by {competition.target_column},{held}{group} fold seed {competition.fold_seed}"
 
 
+def _repeats_lines(plan: Plan) -> list[str]:
+    """Return a line for further fold assignments, where REPEATS asks for some."""
+    seeds = [plan.competition.fold_seed + other for other in range(1, plan.settings.repeats)]
+    if not seeds:
+        return []
+    return [
+        f"then the whole job again over {len(seeds)} more, fold seed {', '.join(map(str, seeds))}; the CSV is the first's"
+    ]
+
+
 def _seeds_words(plan: Plan) -> str:
     words = f"; preset {plan.settings.preset}, seed {plan.seeds[0]}"
     return words if len(plan.seeds) == 1 else f"{words} to {plan.seeds[-1]}"
@@ -267,7 +285,8 @@ def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -
     counted: set[object] = set()
     for choice, run in zip(plan.repeated_choices, plan.runs("" if folder is None else folder.name), strict=True):
         n_left = plan.n_folds if folder is None else len(unfinished_folds(run_dir(folder, run), plan.n_folds))
-        seconds += n_left * seconds_of_fold(run.candidate, run.recipe, n_train)
+        n_again = (plan.settings.repeats - 1) * plan.n_folds  # at most: what is stored of them is not looked up
+        seconds += (n_left + n_again) * seconds_of_fold(run.candidate, run.recipe, n_train)
         if n_left and choice.feature_bytes and choice.candidate not in counted:
             counted.add(choice.candidate)
             n_features = _n_features(plan, run, photos)

@@ -15,6 +15,7 @@ from submissions.ensemble import Judged, counted, score_of
 from submissions.matched import Matched
 from submissions.rules import Rule, blend
 from submissions.steps import KINDS, Facts, sight
+from submissions.views import choose_views, views_words
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """All that makes one table of the tables of several runs: a rule, and the steps after it."""
+    """All that makes one table of the tables of several runs: a rule, and the steps after it.
+
+    Attributes:
+        views: How many views of a photo each run averages in the tables that it takes; empty: as many as each does by itself.
+    """
 
     rule: Rule
     steps: tuple[Step, ...] = ()
+    views: tuple[int, ...] = ()
 
     def run(self, tables: Sequence[Floats], condition: np.ndarray, rows: np.ndarray | None = None) -> Floats:
         """Return (N, C) float32 probabilities of all rows, or of those whose indices are given.
 
         Args:
-            tables: One (N, C) table a run.
+            tables: One (N, C) table a run, under the pipeline's views.
             condition: (N,) what is known of each row besides its photo.
         """
         table = blend(self.rule, tables, rows)
@@ -52,7 +58,8 @@ class Pipeline:
     def as_dict(self) -> dict[str, Any]:
         """Return the pipeline as plain JSON values, as it stands in the manifest."""
         steps = [{"step": step.name, **step.facts} for step in self.steps]
-        return {**self.rule.as_dict(), "postprocessing": steps}
+        views = {"views": list(self.views)} if self.views else {}
+        return {**self.rule.as_dict(), **views, "postprocessing": steps}
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Pipeline:
@@ -66,7 +73,7 @@ class Pipeline:
             Step(step["step"], {name: value for name, value in step.items() if name != "step"})
             for step in facts["postprocessing"]
         )
-        return cls(Rule.from_dict(dict(facts)), steps)
+        return cls(Rule.from_dict(dict(facts)), steps, tuple(facts.get("views", ())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +93,12 @@ class Ensemble:
         table = np.empty((len(matched.truth), matched.n_classes), np.float32)
         for k, pipeline in self.by_fold.items():
             rows = np.flatnonzero(matched.fold == k)
-            table[rows] = pipeline.run(matched.oof, matched.condition, rows)
+            table[rows] = pipeline.run(matched.oof_under(pipeline.views), matched.condition, rows)
         return table
 
     def test(self, matched: Matched) -> Floats:
         """Return (M, C): each test row through the pipeline that was fitted on all train rows."""
-        return self.pipeline.run(matched.test, matched.test_condition)
+        return self.pipeline.run(matched.test_under(self.pipeline.views), matched.test_condition)
 
 
 @dataclass(frozen=True)
@@ -122,18 +129,29 @@ def postprocess(matched: Matched, judged: Judged, metric: Metric, phylum: str = 
     Args:
         phylum: `no` leaves decoding out, `decode` keeps it whatever its gain.
     """
-    state = _State.start(matched, judged)
-    trials = []
+    rules: dict[int | None, Rule] = {None: judged.rule}
+    rules.update((k, rule) for k, rule in judged.fold_rules.items())
+    state, trials = _views_first(_State.start(matched, {k: Pipeline(rule) for k, rule in rules.items()}), metric)
     for name in KINDS:
         if name == "decode" and phylum not in ("auto", "decode"):
             continue
         tried = state.with_step(name, metric)
         if tried is None:
             continue
-        trial = _judge(name, state, tried, metric, is_forced=name == "decode" and phylum == "decode")
+        words = KINDS[name].words(tried.pipelines[None].steps[-1].facts)
+        trial = _judge(name, state, tried, metric, words, is_forced=name == "decode" and phylum == "decode")
         trials.append(trial)
         state = tried if trial.is_kept else state
     return Ensemble(state.pipelines[None], {k: state.pipelines[k] for k in matched.folds}), trials
+
+
+def _views_first(state: _State, metric: Metric) -> tuple[_State, list[Trial]]:
+    """Return the state with chosen views where they help, and the trial; all other steps see tables under these views."""
+    tried = state.with_views(metric)
+    if tried is None:
+        return state, []
+    trial = _judge("views", state, tried, metric, views_words(tried.pipelines[None].views))
+    return (tried if trial.is_kept else state), [trial]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +163,18 @@ class _State:
     tables: dict[int | None, Floats]
 
     @classmethod
-    def start(cls, matched: Matched, judged: Judged) -> _State:
-        rules: dict[int | None, Rule] = {None: judged.rule}
-        rules.update((k, rule) for k, rule in judged.fold_rules.items())
-        blended = {rule: blend(rule, matched.oof) for rule in set(rules.values())}
-        return cls(
-            matched, {k: Pipeline(rule) for k, rule in rules.items()}, {k: blended[rule] for k, rule in rules.items()}
-        )
+    def start(cls, matched: Matched, pipelines: dict[int | None, Pipeline]) -> _State:
+        """Return the state of pipelines that have no steps yet; those that are equal are blended once."""
+        blended = {one: blend(one.rule, matched.oof_under(one.views)) for one in set(pipelines.values())}
+        return cls(matched, pipelines, {k: blended[one] for k, one in pipelines.items()})
+
+    def with_views(self, metric: Metric) -> _State | None:
+        """Return the state with the views of each run chosen on the rows fitted on, or None where no run has a choice."""
+        rules = {k: pipeline.rule for k, pipeline in self.pipelines.items()}
+        chosen = choose_views(self.matched, rules, metric)
+        if chosen is None:
+            return None
+        return self.start(self.matched, {k: replace(one, views=chosen[k]) for k, one in self.pipelines.items()})
 
     def with_step(self, name: str, metric: Metric) -> _State | None:
         """Return the state with one more step, or None where a fit found that it cannot be used."""
@@ -173,12 +196,11 @@ class _State:
         return table
 
 
-def _judge(name: str, before: _State, after: _State, metric: Metric, is_forced: bool) -> Trial:
+def _judge(name: str, before: _State, after: _State, metric: Metric, words: str, is_forced: bool = False) -> Trial:
     matched = before.matched
     old, new = before.nested(), after.nested()
     score = score_of(metric, matched, new)
     gain = metric.gain(score, score_of(metric, matched, old))
     draws = [resampled_scores(metric, *counted(matched, table)) for table in (new, old)]
     is_kept = is_forced or gain > 0 or (name == "decode" and gain == 0)
-    words = KINDS[name].words(after.pipelines[None].steps[-1].facts)
     return Trial(name, words, score, gain, float((draws[0] - draws[1]).std(ddof=1)), is_kept)

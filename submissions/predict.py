@@ -17,10 +17,10 @@ from comp.layouts.class_folders import is_photo_name
 from comp.spec import Competition
 from comp.store import read_json, write_text
 from comp.tables import read_csv
-from folds.predict import plans_of, predict_run
+from folds.predict import n_steps, plans_of, predict_run
 from folds.prepare import bar_if
 from folds.runs import RUNS
-from submissions.stored import Rebuilt, read_manifest, rebuild
+from submissions.stored import Rebuilt, manifest_of_run, read_manifest, rebuild
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,16 @@ def _photos_of_csv(images: Path, competition: Competition, phylum: str | None) -
 def answer(
     photos: NewPhotos, competition: Competition, file: Path, weights: str | None, engine: Engine
 ) -> tuple[list[str], np.ndarray]:
-    """Return the classes and (N, C) probabilities of photos, by the ensemble of a CSV; the prior where one cannot be read.
+    """Return the classes and (N, C) probabilities of photos, by the ensemble of a CSV or by a run; the prior where one cannot be read.
+
+    Args:
+        file: The CSV, or the folder of a finished run.
 
     Raises:
         Refused: If a run of it is gone or was changed, or its weights are not here.
         BadInput: If predictions of another tool are in the ensemble.
     """
-    manifest = read_manifest(file)
+    manifest = manifest_of_run(file, competition) if file.is_dir() else read_manifest(file)
     if any(run["backbone"] == "outside" for run in manifest["runs"]):
         raise BadInput(
             f"{file}: predictions of another tool are in this ensemble, and new photos cannot be asked of it"
@@ -111,10 +114,12 @@ def answer(
     shas = [found.sha for found in facts if not found.unreadable]
     conditions = [known for known, found in zip(photos.conditions, facts, strict=True) if not found.unreadable]
     tables = []
-    with bar_if("models", len(runs) * rebuilt.dataset.n_folds) as listener:
-        for run, plan in zip(runs, plans, strict=True) if shas else ():
+    views = rebuilt.ensemble.pipeline.views or (0,) * len(runs)
+    work = sum(n_steps(plan, rebuilt.dataset.n_folds, shas, n) for plan, n in zip(plans, views, strict=True))
+    with bar_if("models", work if shas else 0) as listener:
+        for run, plan, n in zip(runs, plans, views, strict=True) if shas else ():
             out = CACHE / "predictions"
-            tables.append(predict_run(run, plan, rebuilt.dataset, shas, conditions, engine, listener, out))
+            tables.append(predict_run(run, plan, rebuilt.dataset, shas, conditions, engine, listener, out, n_views=n))
     return rebuilt.matched.classes, _together(rebuilt, tables, conditions, photos, facts, is_readable)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from comp.errors import BadInput
-from comp.store import read_json, write_text
+from comp.store import read_json
 from submissions.commands import portable
+from submissions.marks import Marks, markdown
 
-START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
+MARKS = Marks("<!-- results: written by `make results` -->", "<!-- end of results -->")
 COLUMNS = [
     "competition",
     "rows",
@@ -29,9 +30,7 @@ def results_table(files: Sequence[Path]) -> str:
     Raises:
         BadInput: If a CSV has no manifest beside it.
     """
-    rows = [_row(_manifest(file)) for file in files]
-    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS), *(" | ".join(row) for row in rows)]
-    return "\n".join(f"| {line} |" for line in lines)
+    return markdown(COLUMNS, [_row(_manifest(file)) for file in files])
 
 
 def _manifest(file: Path) -> dict[str, Any]:
@@ -67,10 +66,4 @@ def write_results(readme: Path, files: Sequence[Path]) -> Path:
     Raises:
         BadInput: If the file lacks the marks.
     """
-    text = readme.read_text()
-    if START not in text or END not in text.partition(START)[2]:
-        raise BadInput(f"{readme}: the marks {START} and {END} are not both there")
-    before, _, rest = text.partition(START)
-    after = rest.partition(END)[2]
-    write_text(readme, f"{before}{START}\n{results_table(files)}\n{END}{after}")
-    return readme
+    return MARKS.write(readme, results_table(files))

@@ -13,10 +13,14 @@ from comp.spec import Competition
 from comp.store import MARKER, key_of, read_json, read_marker
 from folds.dataset import Dataset, load_dataset
 from folds.oof import Predictions, read_predictions
-from folds.runs import RUNS, read_run
+from folds.runs import RUNS, read_run, repeat_mark
 from submissions.combine import predictions_of
+from submissions.ensemble import SINGLE
 from submissions.matched import Matched, match
 from submissions.postprocess import Ensemble, Pipeline
+from submissions.rules import Rule
+from submissions.views import stored_views
+from submissions.write import facts_of_format
 
 OUTSIDE = "outside-"  # the folder of predictions of another tool is named OUTSIDE + NAME
 
@@ -51,7 +55,7 @@ def view_dataset(competition: str, data8: str | None = None, runs: Path = RUNS) 
 
 
 def _candidates(competition: str, data8: str | None, runs: Path) -> list[Path]:
-    """Return the folders of the fold tables that may be meant: those with finished runs, else all."""
+    """Return the folders of the fold tables that may be meant: no repetitions of others, those with finished runs, else all."""
     folders = sorted(path.parent for path in (runs / competition).glob("*/dataset.json"))
     if data8 is not None:
         folders = [folder for folder in folders if folder.name == data8]
@@ -60,7 +64,8 @@ def _candidates(competition: str, data8: str | None, runs: Path) -> list[Path]:
         raise BadInput(
             f"no fold table{named} of {competition} in {runs / competition}; make submit or make folds makes one"
         )
-    return [folder for folder in folders if finished_runs(folder)] or folders
+    meant = [folder for folder in folders if not repeat_mark(folder).is_file()] or folders
+    return [folder for folder in meant if finished_runs(folder)] or meant
 
 
 def _finished_at(run: Path) -> int:
@@ -100,6 +105,28 @@ def read_manifest(file: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:
+    """Return what a manifest would say of one finished run taken as it is: for whoever asks a run and not a CSV.
+
+    Raises:
+        BadInput: If the folder is no finished run.
+    """
+    if not (run / "predictions.json").is_file():
+        raise BadInput(
+            f"{run}: expected a CSV that this project wrote, or the folder of a finished run; make train makes runs"
+        )
+    alone = Pipeline(Rule(SINGLE, "mean", (1.0,))).as_dict()
+    by_fold = {str(k): alone for k in range(load_dataset(run.parent).n_folds)}
+    backbone = "outside" if is_outside(run) else read_run(run)["candidate"]["backbone"]
+    return {
+        "competition": competition.name,
+        "metric": competition.metric,
+        "runs": [{"backbone": backbone, "folder": run.as_posix(), "key": key_of_run(run)}],
+        "ensemble": {**alone, "by_fold": by_fold},
+        "format": facts_of_format(competition),
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class Rebuilt:
     """What a manifest describes, made again from stored predictions.
@@ -134,7 +161,8 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
     for folder, run in zip(folders, manifest["runs"], strict=True):
         _check_run(folder, run["key"], what)
     dataset = load_dataset(folders[0].parent)
-    matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders})
+    views = stored_views([folder for folder in folders if not is_outside(folder)], dataset)
+    matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders}, views)
     facts = manifest["ensemble"]
     ensemble = Ensemble(
         Pipeline.from_dict(facts), {int(k): Pipeline.from_dict(found) for k, found in facts["by_fold"].items()}

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from comp.console import say, show_table
+from comp.console import relative, say, show_table
 from comp.engine import Engine, open_engine
 from comp.images import CACHE
 from comp.store import read_marker
@@ -25,8 +26,10 @@ from submissions.commands import command_line, show_next
 from submissions.grade import grade_frame
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
+from submissions.repeats import assignment, other_assignment, repeat_facts, show_spreads, without_outside
 from submissions.stored import OUTSIDE, key_of_run
 from submissions.tuned import with_tuned
+from submissions.views import ask_by_view
 from submissions.write import copy_to, facts_of_format, make_submission, write_submission
 
 
@@ -49,21 +52,45 @@ def submit(settings: Settings) -> Path:
     """
     began = time.monotonic()
     plan, dataset, predictions = train_all(settings)
-    combined = combine(plan.competition, dataset, predictions, settings.phylum, settings.bags)
+    combined = together(plan, dataset, predictions)
     lines = result_lines(plan, dataset, predictions, combined)
     show_results(plan, lines)
     show_combined(combined, dataset.n_folds)
+    repeats = repeat(plan, dataset, predictions, combined)
     frame = make_submission(plan.tables, dataset, combined.predictions)
     test = _test_scores(plan, dataset, frame, lines[-1])
     facts = {
         "ensemble": combined.facts(),
         "format": facts_of_format(plan.competition),
         "test": test,
+        **repeats,
         "command_seconds": round(time.monotonic() - began, 1),
     }
     path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
     show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
+
+
+def together(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions]) -> Combined:
+    """Return the ensemble of a plan's finished runs, the number of views that each averages chosen with it."""
+    settings = plan.settings
+    views = ask_by_view(plan.runs(dataset.data8), dataset, open_engine(settings.engine, settings.jobs))
+    return combine(plan.competition, dataset, predictions, settings.phylum, settings.bags, views)
+
+
+def repeat(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], combined: Combined) -> dict[str, Any]:
+    """Do the job again over as many other fold assignments as REPEATS asks for, show the spread, and return it for the manifest."""
+    if plan.settings.repeats == 1:
+        return {}
+    done = [assignment(plan, dataset, predictions, combined.predictions)]
+    plan, engine = without_outside(plan), open_engine(plan.settings.engine, plan.settings.jobs)
+    photos = read_photos(plan.tables, plan.specs, engine)
+    for other in range(1, plan.settings.repeats):
+        again = other_assignment(plan, photos, dataset, other)
+        say(f"again over another fold assignment, fold seed {again.facts['fold_seed']} (in {relative(again.folder)})")
+        found = _train(plan, again, engine)
+        done.append(assignment(plan, again, found, together(plan, again, found).predictions))
+    return repeat_facts(done, show_spreads(done, plan))
 
 
 def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
@@ -93,7 +120,7 @@ def train_plan(plan: Plan, dataset: Dataset, engine: Engine) -> dict[str, Predic
     _extract(runs, dataset, engine, plan.settings.cache_gb)
     jobs = fold_jobs(runs, dataset, CACHE)
     with bar_if(f"training {len(jobs)} folds", sum(job.size for job in jobs)) as listener:
-        predictions = train_runs(runs, dataset, engine, listener, CACHE)
+        predictions = train_runs(runs, dataset, engine, listener, CACHE, by_view=True)
     ours = {run.name: found for run, found in zip(runs, predictions, strict=True)}
     return {**ours, **{name: read_outside(folder)[0] for name, folder in outside.items()}}
 
@@ -118,18 +145,36 @@ def result_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Prediction
     metrics = (plan.competition.metric, *plan.competition.also)
     lines = [
         Line(
-            f"{run.candidate} seed {run.seed}" if len(plan.seeds) > 1 else str(run.candidate),
+            plan.label(run),
             {name: score(dataset, predictions[run.name].oof, name) for name in metrics},
             run_seconds(dataset, run),
             run,
         )
         for run in plan.runs(dataset.data8)
     ]
+    lines += _averaged_lines(plan, dataset, predictions, lines)
     for name, folder in outside_runs(dataset, plan.settings.with_runs).items():
         scores = {one: score(dataset, predictions[name].oof, one) for one in metrics}
         lines.append(Line(f"{name} (folds {read_outside(folder)[1]})", scores, 0.0, outside=folder))
     together = {name: score(dataset, combined.predictions.oof, name) for name in metrics}
-    return [*lines, Line(f"ensemble ({combined.name})", together, sum(line.seconds for line in lines))]
+    seconds = sum(line.seconds for line in lines if line.run)
+    return [*lines, Line(f"ensemble ({combined.name})", together, seconds)]
+
+
+def _averaged_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], lines: list[Line]) -> list[Line]:
+    """Return for each candidate with several seeds a line of their mean: each row answered by a model of each seed."""
+    n_seeds = len(plan.seeds)
+    if n_seeds == 1:
+        return []
+    found = []
+    for start in range(0, len(lines), n_seeds):
+        runs = [line.run for line in lines[start : start + n_seeds] if line.run]
+        tables = [predictions[run.name].oof for run in runs]
+        mean = np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32)
+        scores = {name: score(dataset, mean, name) for name in lines[start].scores}
+        seconds = sum(line.seconds for line in lines[start : start + n_seeds])
+        found.append(Line(f"{runs[0].candidate} mean of {n_seeds} seeds", scores, seconds))
+    return found
 
 
 def run_seconds(dataset: Dataset, run: RunPlan) -> float:

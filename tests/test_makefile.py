@@ -289,7 +289,16 @@ def test_variable_arrives_as_one_argument(ready: Checkout, value: str) -> None:
 
 def test_every_variable_becomes_its_option(ready: Checkout) -> None:
     given = {"COMP": "rare_species", "DATA": "folder", "DATA_ROOT": "root", "BACKBONES": "a b:tail", "PRESET": "quick"}
-    given |= {"FOLDS": "3", "GROUP": "column", "SEED": "7", "SEEDS": "3", "JOBS": "2", "ENGINE": "dask", "OUT": "a.csv"}
+    given |= {
+        "FOLDS": "3",
+        "GROUP": "column",
+        "SEED": "7",
+        "SEEDS": "3",
+        "REPEATS": "2",
+        "JOBS": "2",
+        "ENGINE": "dask",
+        "OUT": "a.csv",
+    }
     result = ready.make("submit", *(f"{name}={value}" for name, value in given.items()), "ALLOW_MISSING=1")
     words = words_of(result)
     options = {name: name.lower().replace("_", "-") for name in given} | {"COMP": "competition"}

@@ -95,3 +95,15 @@ def test_a_run_over_other_folds_of_other_rows_is_refused(dataset: Dataset) -> No
     fewer = replace(dataset, train=dataset.train.iloc[1:].reset_index(drop=True))
     with pytest.raises(Refused, match="run of more rows, out-of-fold: expected 35 ids"):
         match(fewer, {"of more rows": run_of(dataset, 1)})
+
+
+@pytest.mark.parametrize("phylum", ["input", "split"])
+def test_test_rows_whose_phylum_training_could_not_use_are_counted(dataset: Dataset, phylum: str) -> None:
+    known = replace(
+        dataset,
+        train=dataset.train.assign(condition="a"),
+        test=dataset.test.assign(condition=["a", "", "b", "a", "a", "a"]),
+    )
+    found = combine(replace(SQUARES, condition_column="phylum"), known, {"run": run_of(dataset, 1)}, phylum)
+    told = "warning: phylum is not used for 2 of 6 test rows: 1 have none, 1 one that no train row has (b)"
+    assert found.notes == [told]

@@ -73,13 +73,16 @@ class Verdict:
         return next((finalist for finalist in self.others if finalist.beats_default), self.default)
 
 
-def second_dataset(ground: Ground) -> Dataset:
+def second_dataset(ground: Ground, other: int = OTHER) -> Dataset:
     """Return the same rows under another fold assignment; the rows of the hold-out stay held out.
 
     A hold-out belongs to the fold seed, so over the second assignment its rows stand as test rows: no training touches them.
+
+    Args:
+        other: What is added to the fold seed.
     """
     tables = replace(
-        ground.tables, competition=replace(ground.competition, fold_seed=ground.competition.fold_seed + OTHER)
+        ground.tables, competition=replace(ground.competition, fold_seed=ground.competition.fold_seed + other)
     )
     train = ground.dataset.train
     held = set(train["id"][train["fold"] == HOLDOUT])

@@ -1,0 +1,103 @@
+"""What the models of one finished fold say of photos, view by view: the jobs behind predictions, which need Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comp.engine import Report
+from comp.errors import BadInput, Refused
+from comp.store import read_marker, write_array
+from folds.batches import predict_logits, softmax
+from folds.condition import one_hot, parts_of, values_of
+from folds.dataset import Dataset
+from folds.fit import MODEL, Fold, fresh_network, predict_size
+from folds.runs import fold_dir
+from folds.train import gather
+
+
+def predict_fold(
+    report: Report,
+    run: str,
+    fold: int,
+    shas: list[str],
+    conditions: list[str],
+    cache_dir: str,
+    weights: str,
+    out: str,
+    n_views: int,
+) -> str:
+    """Ask the model of one fold, or the models of its parts, about photos; return the file of their probabilities.
+
+    Raises:
+        Refused: If the fold is not finished.
+        BadInput: If a photo's condition has no model of its own in a run that was split by it.
+    """
+    found = answers_by_view(Path(run), fold, Path(cache_dir), weights, n_views, lambda _: (shas, conditions))
+    write_array(Path(out), np.asarray(np.mean(found.tables, axis=0, dtype=np.float64), dtype=np.float32))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class ByView:
+    """What a fold's models say of photos: (V, N, C) float32 probabilities, one table a view."""
+
+    dataset: Dataset
+    tables: np.ndarray
+
+
+def answers_by_view(
+    run: Path,
+    fold: int,
+    cache_dir: Path,
+    weights: str,
+    n_views: int,
+    photos_of: Callable[[Dataset], tuple[list[str], list[str]]],
+) -> ByView:
+    """Return what the models of a finished fold say of photos, under each of the first views, as far as there are.
+
+    Args:
+        photos_of: From the fold table to the content hashes of the photos and what is known of each besides.
+
+    Raises:
+        Refused: If the fold is not finished.
+        BadInput: If a photo's condition has no model of its own in a run that was split by it.
+    """
+    if read_marker(fold_dir(run, fold)) is None:
+        raise Refused(f"{fold_dir(run, fold)} is not a finished fold; run the command that makes it again")
+    found = gather(run, fold, cache_dir, weights, is_to_fit=False)
+    answer = _split if found.recipe.condition == "split" else _whole
+    return ByView(found.dataset, answer(found, *photos_of(found.dataset), min(n_views, found.inputs.n_views)))
+
+
+def _whole(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
+    network = fresh_network(fold)
+    network.load_weights(fold.folder / MODEL)
+    known = one_hot(conditions, values_of(fold.dataset)) if fold.recipe.condition == "input" else None
+    size = predict_size(fold)
+    return np.stack([softmax(predict_logits(network, fold.inputs, shas, view, size, known)) for view in range(n_views)])
+
+
+def _split(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
+    table = np.zeros((n_views, len(shas), len(fold.dataset.classes)), np.float32)
+    for part in parts_of(fold.dataset, fold.train_rows, {"new": conditions}):
+        rows = part.asked["new"]
+        sub: Any = replace(fold, folder=fold.folder / part.name, classes=part.classes)
+        if not len(rows):
+            continue
+        if len(part.classes) == 1:
+            table[:, rows, part.classes[0]] = 1
+        elif not (sub.folder / MODEL).is_file():
+            raise BadInput(
+                f"run {fold.plan.name} has one model for each of {', '.join(values_of(fold.dataset))}; "
+                f"{len(rows)} photos have none of these; give it, or predict with a run that is not split"
+            )
+        else:
+            table[np.ix_(np.arange(n_views), rows, part.classes)] = _whole(
+                sub, [shas[row] for row in rows.tolist()], [], n_views
+            )
+    return table

@@ -1,0 +1,92 @@
+"""Tables of the README are what a command found: methods with their gaps from a manifest, ways to use the phylum from runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comp.errors import BadInput
+from comp.store import write_json
+from folds.oof import read_predictions
+from submissions.ablate import MARKS as PHYLUM
+from submissions.ablate import ablate, show_ablation
+from submissions.combine import combine
+from submissions.marks import Marks
+from submissions.methods import MARKS, show_methods
+from tests.made import SQUARES, squares_dataset
+from tests.made_runs import finished_run
+
+PHYLA = replace(SQUARES, condition_column="phylum")
+CV = {"score": 0.5, "low": 0.4, "high": 0.6}
+
+
+def readme(marks: Marks) -> Path:
+    path = Path("README.md")
+    path.write_text(f"before\n{marks.start}\nan old table\n{marks.end}\nafter\n")
+    return path
+
+
+def manifest_of(file: Path) -> dict[str, Any]:
+    """Write the manifest of an ensemble of three made runs beside a CSV that need not be there; return it."""
+    dataset, _ = squares_dataset(Path("data"))
+    runs = {run.name: read_predictions(run) for run in (finished_run(dataset, seed) for seed in range(3))}
+    combined = combine(SQUARES, dataset, runs)
+    facts = {"competition": "squares", "metric": "macro_f1", "cv": CV, "runs": [{}] * 3, "ensemble": combined.facts()}
+    write_json(file.with_suffix(".json"), facts)
+    return facts
+
+
+def test_methods_stand_between_the_marks_with_naive_nested_and_gap(in_folder: Path) -> None:
+    file = Path("made.csv")
+    manifest = manifest_of(file)
+    assert show_methods(file, readme(MARKS)) == Path("README.md")
+    text = Path("README.md").read_text()
+    assert text.startswith(f"before\n{MARKS.start}\n| macro_f1 of 3 runs | naive | nested | gap |")
+    assert text.endswith(f"\n{MARKS.end}\nafter\n") and "old table" not in text
+    for one in manifest["ensemble"]["judged"]:
+        taken = one["method"] == manifest["ensemble"]["method"]
+        name = f"**{one['method']}**" if taken else one["method"]
+        assert f"| {name} | {one['naive']:.4f} | {one['nested']:.4f} | {one['gap']:+.4f} |" in text
+    assert manifest["ensemble"]["reason"][1:] in text and "0.5000 (0.4000 to 0.6000)" in text
+    show_methods(file, Path("README.md"))
+    assert Path("README.md").read_text() == text  # a repetition changes nothing
+
+
+def test_without_a_readme_the_methods_are_shown_and_nothing_is_written(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest_of(Path("made.csv"))
+    assert show_methods(Path("made.csv"), None) == Path("made.csv")
+    assert "stacking" in capsys.readouterr().out and not Path("README.md").exists()
+
+
+def test_a_file_without_marks_and_an_old_manifest_are_refused_before_anything_is_written(in_folder: Path) -> None:
+    Path("plain.md").write_text("text\n")
+    with pytest.raises(BadInput, match="are not both there"):
+        show_methods(Path("made.csv"), Path("plain.md"))
+    with pytest.raises(BadInput, match="no such file"):
+        show_methods(Path("made.csv"), Path("nowhere.md"))
+    manifest = manifest_of(Path("made.csv"))
+    for one in manifest["ensemble"]["judged"]:
+        del one["error"]
+    write_json(Path("made.json"), manifest)
+    with pytest.raises(BadInput, match="does not say what each method scored"):
+        show_methods(Path("made.csv"), None)
+
+
+def test_the_ablation_stands_between_its_marks_and_says_what_was_not_trained(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, _ = squares_dataset(Path("data"))
+    run = finished_run(dataset)
+    dataset.train["condition"] = "all"
+    dataset.__dict__.pop("in_folds", None)
+    found = ablate(dataset, PHYLA)
+    assert show_ablation(found, dataset, PHYLA, readme(PHYLUM)) == Path("README.md")
+    text, way = Path("README.md").read_text(), found[run.name][0]
+    assert f"| {run.name} | no | {way.score:.4f} | {way.low:.4f} to {way.high:.4f} |" in text
+    assert "|  | decode |" in text and "0 of 1 gains" in text and "old table" not in text
+    assert "input and split not trained here" in capsys.readouterr().out
