@@ -88,7 +88,7 @@ def repeat(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], co
     for other in range(1, plan.settings.repeats):
         again = other_assignment(plan, photos, dataset, other)
         say(f"again over another fold assignment, fold seed {again.facts['fold_seed']} (in {relative(again.folder)})")
-        found = _train(plan, again, engine)
+        found = train_plan(plan, again, engine)
         done.append(assignment(plan, again, found, together(plan, again, found).predictions))
     return repeat_facts(done, show_spreads(done, plan))
 
