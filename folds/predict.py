@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from comp.errors import BadInput, Refused
 from comp.images import CACHE
 from comp.store import read_marker, write_array
 from comp.weights import facts_of, find_weights
-from folds.batches import predict
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.features import fill_banks, wanted_banks
-from folds.fit import MODEL, Fold, fresh_network, predict_size
-from folds.runs import RunPlan, fold_dir, plan_of
+from folds.runs import MODEL, RunPlan, fold_dir, plan_of
+
+if TYPE_CHECKING:
+    from folds.fit import Fold
 
 
 def with_weights(plan: RunPlan, folder: str | None) -> RunPlan:
@@ -113,6 +114,9 @@ def predict_fold(
 
 
 def _whole(fold: Fold, shas: list[str], conditions: list[str]) -> np.ndarray:
+    from folds.batches import predict
+    from folds.fit import fresh_network, predict_size
+
     network = fresh_network(fold)
     network.load_weights(fold.folder / MODEL)
     known = one_hot(conditions, values_of(fold.dataset)) if fold.recipe.condition == "input" else None
