@@ -107,7 +107,7 @@ def predict_fold(
 
     if read_marker(fold_dir(Path(run), fold)) is None:
         raise Refused(f"{fold_dir(Path(run), fold)} is not a finished fold; run the command that makes it again")
-    found = gather(Path(run), fold, Path(cache_dir), weights)
+    found = gather(Path(run), fold, Path(cache_dir), weights, is_to_fit=False)
     answer = _split if found.recipe.condition == "split" else _whole
     write_array(Path(out), answer(found, shas, conditions))
     return out

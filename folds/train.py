@@ -53,8 +53,12 @@ def fit_fold(report: Report, run: str, fold: int, cache_dir: str, weights: str =
         return read_marker(folder) or _fit(gather(Path(run), fold, Path(cache_dir), weights), report)
 
 
-def gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
-    """Return what the fit of one fold needs; its banks are there already."""
+def gather(run: Path, number: int, cache_dir: Path, weights: str, is_to_fit: bool = True) -> Fold:
+    """Return what the fit of one fold needs; its banks are there already.
+
+    Args:
+        is_to_fit: Whether it is trained; a model that only answers needs no features for a head to start from.
+    """
     plan, dataset = replace(plan_of(run), weights_path=weights), load_dataset(run.parent)
     folds = dataset.train["fold"].to_numpy()
     return Fold(
@@ -64,7 +68,7 @@ def gather(run: Path, number: int, cache_dir: Path, weights: str) -> Fold:
         number=number,
         folder=fold_dir(run, number),
         inputs=_open_inputs(plan, cache_dir),
-        head_inputs=_open_inputs(for_head(plan), cache_dir) if starts_from_head(plan) else None,
+        head_inputs=_open_inputs(for_head(plan), cache_dir) if is_to_fit and starts_from_head(plan) else None,
         train_rows=np.flatnonzero((folds != number) & (folds != HOLDOUT)),
         valid_rows=np.flatnonzero(folds == number),
         classes=np.arange(len(dataset.classes)),
