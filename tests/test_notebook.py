@@ -1,0 +1,358 @@
+"""make notebook: the folder is complete, tells of no machine, and answers as predict does; Kaggle's own client takes its metadata."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from comp.errors import BadInput, FoldboardError, Refused
+from comp.registry import load_competition, names
+from comp.tables import read_csv
+from folds.oof import read_predictions
+from submissions.bundle import Bundle, open_bundle, version_line
+from submissions.cells import predict_cells, train_cells
+from submissions.contact import sheet_of, words_of
+from submissions.elsewhere import Trained, add_run_command, write_for_add_run
+from submissions.notebook import as_notebook, make_notebook, slug_of
+from submissions.outside import add_run
+from submissions.pack import as_source, find_ensemble
+from submissions.predict import NewPhotos
+from tests.made import SQUARES, make_squares, squares_dataset
+from tests.made_runs import finished_run
+from tests.test_submit import FACTS, command, submit
+
+FEW_LINES = 16  # a cell that is read at a glance
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a finished ensemble of squares, and new photos."""
+    folder = tmp_path_factory.mktemp("my home")
+    make_squares(folder / "my data")
+    (folder / "mine.py").write_text(FACTS)
+    assert submit(folder).returncode == 0
+    (folder / "new photos").mkdir()
+    for number in range(36, 40):
+        shutil.copy(folder / "my data" / "photos" / f"{number:03d}.png", folder / "new photos")
+    (folder / "new photos" / "broken.jpg").write_bytes(b"no photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packed(home: Path) -> Path:
+    """Return what make notebook wrote of it."""
+    done = command(home, "submissions", "notebook", "--competition", "./mine.py", "--owner", "my-name")
+    assert (done.returncode, done.stderr) == (0, "")
+    path = home / done.stdout.splitlines()[-1]
+    assert path.parts[-2:] == ("predict", "predict.ipynb") and path.is_file()
+    return path.parents[1]
+
+
+@pytest.fixture
+def at_home(home: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a copy of the home that a test may spoil."""
+    shutil.copytree(home / "runs", tmp_path / "runs")
+    shutil.copy(home / "mine.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def code_of(path: Path) -> list[str]:
+    """Return the code cells of a notebook that is valid and holds no output."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs for cell in cells)
+    return [cell.source for cell in cells]
+
+
+def test_the_folder_alone_answers_as_predict_does(home: Path, packed: Path, tmp_path: Path) -> None:
+    words = ("--competition", "./mine.py", "--images", "new photos", "--out", "expected.csv")
+    assert command(home, "submissions", "predict", *words).returncode == 0
+    shutil.copytree(packed, tmp_path / "taken away")
+    cells = [cell for cell in code_of(packed / "predict" / "predict.ipynb") if "IPython" not in cell]
+    places = {"FOLDBOARD_DATASET": "taken away/dataset", "FOLDBOARD_PHOTOS": str(home / "new photos")}
+    alone = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **places}
+    line = [sys.executable, "-c", "\n".join(cells)]
+    done = subprocess.run(line, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "submission.csv").read_bytes() == (home / "expected.csv").read_bytes()
+    assert "1 of 5 photos cannot be read" in done.stdout and "the libraries are those of training" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["predict", "train"])
+def test_a_notebook_is_valid_short_and_without_logic(packed: Path, name: str) -> None:
+    for cell in code_of(packed / name / f"{name}.ipynb"):
+        assert len(cell.splitlines()) <= FEW_LINES and "class " not in cell and "pip " not in cell
+        compile(cell, name, "exec")
+
+
+def test_the_same_ensemble_is_the_same_notebook_and_the_owner_stays(at_home: Path, packed: Path) -> None:
+    record = load_competition("./mine.py")
+    first = make_notebook(record, "./mine.py", owner="my-name")
+    before = {path: path.read_bytes() for path in first.parents[1].rglob("*") if path.is_file()}
+    assert make_notebook(record, "./mine.py") == first
+    assert {path: path.read_bytes() for path in first.parents[1].rglob("*") if path.is_file()} == before
+    assert first.read_bytes() == (packed / "predict" / "predict.ipynb").read_bytes()
+
+
+def test_no_file_tells_of_the_machine(home: Path, packed: Path) -> None:
+    project = Path(__file__).resolve().parents[1]
+    told = [str(home), str(project), os.environ.get("HOME", "/nowhere"), f"/{getpass.getuser()}/", sys.prefix]
+    for path in packed.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert not [word for word in told if word.encode() in content], path
+
+
+def test_classes_and_competition_are_those_of_training(home: Path, packed: Path) -> None:
+    assert json.loads((packed / "dataset" / "classes.json").read_text()) == ["amber", "blue", "coral"]
+    assert open_bundle(packed / "dataset").competition == load_competition(str(home / "mine.py"))
+
+
+@pytest.mark.parametrize("name", names("comp.competitions"))
+def test_a_competition_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
+    record = load_competition(name)
+    (tmp_path / "facts.py").write_text(as_source(record))
+    assert load_competition(str(tmp_path / "facts.py")) == record
+
+
+ASK_KAGGLE = """
+import json, sys
+from unittest.mock import MagicMock
+from kaggle.api.kaggle_api_extended import KaggleApi
+from requests import HTTPError
+
+api, kaggle = KaggleApi(), MagicMock()
+api.config_values = {"username": "my-name"}
+api.build_kaggle_client = lambda: kaggle
+api.dataset_status = MagicMock(side_effect=HTTPError)
+api._upload_blob = lambda *given: "token"
+asked = kaggle.__enter__.return_value
+for name in ("predict", "train"):
+    api.kernels_push(f"{sys.argv[1]}/{name}")
+    request = asked.kernels.kernels_api_client.save_kernel.call_args.args[0]
+    print(json.dumps([request.slug, request.new_title, request.enable_gpu, request.enable_internet, request.is_private]))
+asked.datasets.dataset_api_client.create_dataset.return_value.error = ""
+api.dataset_create_new(f"{sys.argv[1]}/dataset", quiet=True, dir_mode="zip")
+request = asked.datasets.dataset_api_client.create_dataset.call_args.args[0]
+print(json.dumps([request.owner_slug, request.slug, request.is_private, len(request.files)]))
+"""
+
+
+def test_the_stock_client_takes_the_metadata(packed: Path, tmp_path: Path) -> None:
+    alone = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    line = [sys.executable, "-c", ASK_KAGGLE, str(packed)]
+    done = subprocess.run(line, env=alone, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "surprising" not in done.stdout  # a title that is not the slug
+    predict, train, dataset = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    assert predict == ["my-name/foldboard-squares-predict", "Foldboard squares predict", False, False, True]
+    assert train == ["my-name/foldboard-squares-train", "Foldboard squares train", True, False, True]
+    n_top = len([path for path in (packed / "dataset").iterdir() if path.name != "dataset-metadata.json"])
+    assert dataset == ["my-name", "foldboard-squares", True, n_top]
+
+
+@pytest.mark.parametrize("name", ["a", "rare_species", "_".join(["long"] * 12), "A--b"])
+def test_an_address_is_what_kaggle_makes_of_the_title(name: str) -> None:
+    for ending in ("", "-predict", "-train"):
+        slug = slug_of(name, ending)
+        assert 6 <= len(slug) <= 50 and "--" not in slug and slug == slug.lower().strip("-") and slug.endswith(ending)
+
+
+# RUN and what is refused
+
+
+def test_run_names_an_ensemble(at_home: Path) -> None:
+    newest = find_ensemble("squares", None)
+    (run,) = newest.parents[1].glob("scratch_cnn-*")
+    for named in (newest.stem, newest.stem[:4], run.name, str(newest)):
+        assert find_ensemble("squares", named) == newest
+
+
+def spoil(home: Path, kind: str) -> dict[str, Any]:
+    """Make the runs of a home unusable in one way; return what make_notebook is asked for."""
+    (run,) = (home / "runs" / "squares").glob("*/scratch_cnn-*")
+    if kind == "no run":
+        shutil.rmtree(home / "runs")
+    elif kind == "run gone":
+        shutil.rmtree(run)
+    elif kind == "model gone":
+        (run / "fold-1" / "model.weights.h5").unlink()
+    elif kind == "model changed":
+        (run / "fold-1" / "model.weights.h5").write_bytes(b"other")
+    elif kind == "something else there":
+        (home / "thesis").mkdir()
+        (home / "thesis" / "thesis.tex").touch()
+        return {"out": home / "thesis"}
+    return {"unknown run": {"run": "cafe"}, "no such csv": {"run": "cafe.csv"}, "owner": {"owner": "a b"}}.get(kind, {})
+
+
+REFUSED = {
+    "no run": (BadInput, "make submit writes one"),
+    "unknown run": (BadInput, "RUN=cafe: no CSV of squares"),
+    "no such csv": (BadInput, "cafe.json is not there"),
+    "run gone": (Refused, "is not there; run the command of the manifest"),
+    "model gone": (Refused, "fold-1: its model is gone"),
+    "model changed": (Refused, "fold-1: its model is gone or was changed"),
+    "something else there": (BadInput, "something else lies there"),
+    "owner": (BadInput, "OWNER=a b"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_packed_is_one_line_and_leaves_nothing(at_home: Path, kind: str) -> None:
+    error, words = REFUSED[kind]
+    given = spoil(at_home, kind)
+    with pytest.raises(error, match=words) as caught:
+        make_notebook(load_competition("./mine.py"), "./mine.py", **given)
+    assert isinstance(caught.value, FoldboardError) and "\n" not in str(caught.value)
+    assert not list(at_home.glob("notebooks/*")) and not (at_home / "thesis" / "dataset").exists()
+
+
+def test_outside_predictions_cannot_be_asked(at_home: Path) -> None:
+    path = find_ensemble("squares", None).with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    manifest["runs"][0] |= {"backbone": "outside", "variant": "theirs"}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match=r"another tool \(theirs\)"):
+        make_notebook(load_competition("./mine.py"), "./mine.py")
+
+
+def test_half_a_data_set_is_told(packed: Path, tmp_path: Path) -> None:
+    shutil.copy(packed / "dataset" / "ensemble.json", tmp_path)
+    with pytest.raises(BadInput, match=r"it has no competition\.py; upload all of it"):
+        open_bundle(tmp_path)
+
+
+# what the notebooks say
+
+
+def test_other_versions_are_one_line(packed: Path) -> None:
+    bundle = open_bundle(packed / "dataset")
+    other = replace(
+        bundle,
+        manifest={**bundle.manifest, "versions": {**bundle.manifest["versions"], "keras": "3.0.0", "nothing": "1"}},
+    )
+    line = version_line(other)
+    assert (
+        line.startswith("warning: trained with keras 3.0.0 (here 3.")
+        and "nothing 1 (here none)" in line
+        and "\n" not in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"condition_column": "phylum"}, "bundle.competition, CONDITION)"),
+        ({"submission": "probability", "positive": "blue"}, "asks for probability"),
+        ({"slug": "my-contest"}, "'my-contest/test.csv'"),
+        ({"title": "<script>x</script>"}, "&lt;script&gt;"),
+    ],
+)
+def test_a_notebook_fits_its_competition(packed: Path, changes: dict[str, Any], words: str) -> None:
+    bundle = open_bundle(packed / "dataset")
+    other: Bundle = replace(bundle, competition=replace(bundle.competition, **changes))
+    text = as_notebook(predict_cells(other, "slug"))
+    assert words in "\n".join(cell.source for cell in nbformat.reads(text, 4).cells) and "<script" not in text
+    for kind, cell in [*predict_cells(other, "slug"), *train_cells(other, "slug")]:
+        if kind == "code":
+            compile(cell, "cell", "exec")
+
+
+def test_a_sheet_shows_photos_and_words(packed: Path, home: Path) -> None:
+    paths = ["036.png", "broken.jpg"]
+    photos = NewPhotos(home / "new photos", paths, paths, ["", ""])
+    table = np.array([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]])
+    classes = ["amber", "blue " * 60, "coral"]
+    assert words_of(photos, classes, table)[1] == ["broken.jpg", "0.40 amber", f"0.30 {classes[1]}", "0.30 coral"]
+    assert sheet_of(photos, classes, table).startswith(b"\x89PNG")
+
+
+def test_what_was_trained_elsewhere_is_admitted_at_home(in_folder: Path, packed: Path) -> None:
+    dataset, _ = squares_dataset(in_folder / "data")
+    found = read_predictions(finished_run(dataset, skill=2.0))
+    bundle = replace(open_bundle(packed / "dataset"), competition=SQUARES)
+    oof, test = write_for_add_run(bundle, Trained(dataset, found), "theirs", in_folder)
+    admitted = add_run("theirs", oof, test, dataset, "id")
+    assert (admitted.folds, admitted.n_rows, admitted.n_test) == ("declared", 36, 6)
+    again = read_predictions(admitted.folder)
+    assert (again.oof == found.oof).all() and (again.test == found.test).all()
+    assert "add-run theirs --competition ./mine.py --data8" in add_run_command(bundle, "theirs")
+
+
+# the notebooks run
+
+
+def run_offline(python: Path, notebook: Path, out: Path, **places: str) -> subprocess.CompletedProcess[str]:
+    """Execute a notebook in another environment, with a network that reaches this machine only where that can be had."""
+    cut = (
+        ["unshare", "-rn"]
+        if shutil.which("unshare") and not subprocess.run(["unshare", "-rn", "true"], check=False).returncode
+        else []
+    )
+    line = [*cut, str(python), str(Path(__file__).with_name("notebook_runner.py")), str(notebook), str(out)]
+    dead = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    alone = {"PATH": "/usr/bin:/bin", "HOME": str(out.parent), **dead, **places}
+    return subprocess.run(line, env=alone, cwd=out.parent, capture_output=True, text=True, timeout=1500, check=False)
+
+
+@pytest.fixture(scope="module")
+def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of a new virtual environment that holds the requirements and nothing else."""
+    given = os.environ.get("NOTEBOOK_PYTHON")
+    if given:
+        return Path(given)
+    folder = tmp_path_factory.mktemp("fresh")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    wanted = Path(__file__).resolve().parents[1] / "requirements.txt"
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(wanted)]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no fresh environment: {done.stderr.strip().splitlines()[-1:]}")
+    return folder / "bin" / "python"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_both_notebooks_run_in_a_fresh_environment_without_network(
+    home: Path, packed: Path, fresh_python: Path, tmp_path: Path
+) -> None:
+    words = ("--competition", "./mine.py", "--images", "new photos", "--out", "fresh.csv")
+    assert command(home, "submissions", "predict", *words).returncode == 0
+    shutil.copytree(packed, tmp_path / "away")
+    places = {
+        "FOLDBOARD_PHOTOS": str(home / "new photos"),
+        "FOLDBOARD_DATA": str(home / "my data"),
+        "FOLDBOARD_PRESET": "quick",
+    }
+    for name in ("predict", "train"):
+        done = run_offline(
+            fresh_python, tmp_path / "away" / name / f"{name}.ipynb", tmp_path / f"{name}.ipynb", **places
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "away" / "predict" / "submission.csv").read_bytes() == (home / "fresh.csv").read_bytes()
+    files = [str(tmp_path / "away" / "train" / f"kaggle-{part}.csv") for part in ("oof", "test")]
+    told = ("--competition", "./mine.py", "--oof", files[0], "--test", files[1])
+    admitted = command(home, "submissions", "add-run", "kaggle", *told)
+    assert admitted.returncode == 0 and "folds declared" in admitted.stdout, admitted.stderr
+    assert (
+        read_csv(Path(files[0]))["id"].tolist() == pd.read_csv(home / "my data" / "train.csv", dtype=str)["id"].tolist()
+    )
