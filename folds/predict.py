@@ -16,7 +16,7 @@ from comp.store import read_marker, write_array
 from comp.weights import facts_of, find_weights
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
-from folds.features import fill_banks, wanted_banks
+from folds.features import Wanted, fill_banks, wanted_banks
 from folds.runs import MODEL, RunPlan, fold_dir, plan_of
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def predict_run(
         conditions: What is known of each photo besides its content; the empty string where nothing is.
         out: Folder for the answers of each fold.
     """
-    if plan.candidate.fit in ("probe", "tail"):
-        views = replace(plan, recipe=replace(plan.recipe, views=max(1, plan.recipe.tta_views), head_epochs=0))
-        fill_banks(wanted_banks(views, shas, ()), engine, listener, cache_dir)
+    fill_banks(_banks(plan, shas), engine, listener, cache_dir)
     jobs = [
         Job(
             function="folds.predict:predict_fold",
@@ -85,6 +83,19 @@ def predict_run(
     ]
     answers = [np.load(path) for path in engine.run(jobs, listener)]
     return np.asarray(np.mean(answers, axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def _banks(plan: RunPlan, shas: Sequence[str]) -> list[Wanted]:
+    """Return the features that a run's models answer photos from: only the views that predict."""
+    if plan.candidate.fit not in ("probe", "tail"):
+        return []
+    views = replace(plan, recipe=replace(plan.recipe, views=max(1, plan.recipe.tta_views), head_epochs=0))
+    return wanted_banks(views, shas, ())
+
+
+def n_steps(plan: RunPlan, n_models: int, shas: Sequence[str], cache_dir: Path = CACHE) -> int:
+    """Return how many steps `predict_run` takes, as its listener hears of them: a photo's features, a model's answer."""
+    return n_models + sum(len(bank.missing(cache_dir)) for bank in _banks(plan, shas))
 
 
 def predict_fold(

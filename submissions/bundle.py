@@ -88,9 +88,14 @@ def describe(bundle: Bundle) -> str:
         [
             f"{bundle.competition.title}: {manifest['n_classes']} classes, {manifest['n_train']:,} train rows",
             *runs,
-            f"ensemble ({manifest['ensemble']['method']}): {_score_words(metric, manifest['cv'])}",
+            f"ensemble ({_how(manifest['ensemble'])}): {_score_words(metric, manifest['cv'])}",
         ]
     )
+
+
+def _how(ensemble: dict[str, Any]) -> str:
+    steps = [step["step"] for step in ensemble["postprocessing"]]
+    return f"{ensemble['method']}, then {', '.join(steps)}" if steps else str(ensemble["method"])
 
 
 def candidate_of(run: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from comp.layouts.class_folders import is_photo_name
 from comp.spec import Competition
 from comp.store import read_json, write_text
 from comp.tables import read_csv
-from folds.predict import plans_of, predict_run
+from folds.predict import n_steps, plans_of, predict_run
 from folds.prepare import bar_if
 from folds.runs import RUNS
 from submissions.stored import Rebuilt, read_manifest, rebuild
@@ -114,7 +114,7 @@ def answer(
     shas = [found.sha for found in facts if not found.unreadable]
     conditions = [known for known, found in zip(photos.conditions, facts, strict=True) if not found.unreadable]
     tables = []
-    with bar_if("models", len(runs) * rebuilt.dataset.n_folds) as listener:
+    with bar_if("models", sum(n_steps(plan, rebuilt.dataset.n_folds, shas) for plan in plans)) as listener:
         for run, plan in zip(runs, plans, strict=True) if shas else ():
             out = CACHE / "predictions"
             tables.append(predict_run(run, plan, rebuilt.dataset, shas, conditions, engine, listener, out))

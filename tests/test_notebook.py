@@ -90,6 +90,7 @@ def test_the_folder_alone_answers_as_predict_does(home: Path, packed: Path, tmp_
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "submission.csv").read_bytes() == (home / "expected.csv").read_bytes()
     assert "1 of 5 photos cannot be read" in done.stdout and "the libraries are those of training" in done.stdout
+    assert [line for line in done.stdout.splitlines() if line.startswith("models: ")][-1] == "models: 100 %"
 
 
 @pytest.mark.parametrize("name", ["predict", "train"])
