@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from submissions.predict import NewPhotos
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 N_SHOWN, N_COLUMNS, SIDE = 8, 4, 240
 N_NAMED = 3  # classes named under a photo
@@ -47,7 +51,7 @@ def sheet_of(photos: NewPhotos, classes: Sequence[str], table: np.ndarray, n: in
     return content.getvalue()
 
 
-def _thumbnail(path: Path):  # type: ignore[no-untyped-def]
+def _thumbnail(path: Path) -> PillowImage:
     from PIL import Image
 
     from comp.decode import Unreadable, decode
@@ -61,7 +65,7 @@ def _thumbnail(path: Path):  # type: ignore[no-untyped-def]
     return photo
 
 
-def _fitted(line: str, font) -> str:  # type: ignore[no-untyped-def]
+def _fitted(line: str, font: Any) -> str:
     while font.getlength(line) > SIDE:
         line = f"{line.removesuffix('…')[:-1]}…"
     return line
