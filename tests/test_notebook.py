@@ -204,12 +204,15 @@ def test_what_cannot_be_packed_is_one_line_and_leaves_nothing(at_home: Path, kin
     assert not list(at_home.glob("notebooks/*")) and not (at_home / "thesis" / "dataset").exists()
 
 
-def test_outside_predictions_cannot_be_asked(at_home: Path) -> None:
+@pytest.mark.parametrize(
+    ("backbone", "words"), [("outside", r"another tool \(theirs\)"), ("hub", "preset theirs, which a machine without")]
+)
+def test_what_only_this_machine_has_cannot_be_packed(at_home: Path, backbone: str, words: str) -> None:
     path = find_ensemble("squares", None).with_suffix(".json")
     manifest = json.loads(path.read_text())
-    manifest["runs"][0] |= {"backbone": "outside", "variant": "theirs"}
+    manifest["runs"][0] |= {"backbone": backbone, "variant": "theirs"}
     path.write_text(json.dumps(manifest))
-    with pytest.raises(BadInput, match=r"another tool \(theirs\)"):
+    with pytest.raises(BadInput, match=words):
         make_notebook(load_competition("./mine.py"), "./mine.py")
 
 
