@@ -26,6 +26,7 @@ from submissions.stored import read_manifest
 
 COMPETITION, ENSEMBLE, CLASSES = "competition.py", "ensemble.json", "classes.json"
 WEIGHTS, SOURCE = "weights", "source"
+FOLD_TABLE = ("dataset.json", "table.csv", "folds.csv")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def _thumbnail(path: Path) -> PillowImage:
     return photo
 
 
-def _fitted(line: str, font: Any) -> str:
+def _fitted(words: str, font: Any) -> str:
+    line = " ".join(words.split())  # Pillow cannot measure several lines
     while font.getlength(line) > SIDE:
         line = f"{line.removesuffix('…')[:-1]}…"
     return line

@@ -18,12 +18,11 @@ from folds.dataset import Dataset, dataset_folder
 from folds.oof import Predictions
 from folds.prepare import read_photos
 from folds.runs import dataset_dir
-from submissions.bundle import COMPETITION, WEIGHTS, Bundle
+from submissions.bundle import COMPETITION, FOLD_TABLE, WEIGHTS, Bundle
 from submissions.outside import FOLD_COLUMN
 from submissions.plan import Plan, Settings, make_plan
 from submissions.submit import train_all
 
-FOLD_TABLE = ("dataset.json", "table.csv", "folds.csv")
 EXACT = "%.9g"  # nine digits give a float32 back as it was
 
 

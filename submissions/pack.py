@@ -19,14 +19,13 @@ from comp.store import MARKER, read_json, read_marker, write_json, write_text
 from folds.dataset import Dataset
 from folds.predict import plans_of
 from folds.runs import MODEL, RUNS, RunPlan, fold_dir
-from submissions.bundle import CLASSES, COMPETITION, ENSEMBLE, SOURCE, WEIGHTS
+from submissions.bundle import CLASSES, COMPETITION, ENSEMBLE, FOLD_TABLE, SOURCE, WEIGHTS
 from submissions.commands import portable
 from submissions.predict import newest_csv
 from submissions.stored import read_manifest, rebuild
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("comp", "folds", "tuning", "submissions")
-FOLD_TABLE = ("dataset.json", "table.csv", "folds.csv")
 
 
 def find_ensemble(competition: str, run: str | None, runs: Path = RUNS) -> Path:

@@ -17,8 +17,10 @@ import pytest
 from comp.errors import BadInput, FoldboardError, Refused
 from comp.registry import load_competition, names
 from submissions.bundle import open_bundle
+from submissions.elsewhere import train_candidate
 from submissions.notebook import make_notebook, slug_of
 from submissions.pack import as_source, find_ensemble
+from tests.made import make_squares
 from tests.notebooks import made_home, made_notebooks
 from tests.test_submit import command
 
@@ -220,3 +222,19 @@ def test_half_a_data_set_is_told(packed: Path, tmp_path: Path) -> None:
     shutil.copy(packed / "dataset" / "ensemble.json", tmp_path)
     with pytest.raises(BadInput, match=r"it has no competition\.py; upload all of it"):
         open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "error", "words"),
+    [
+        ("scratch_cnn:tiny:scratch", Refused, "the ensemble has"),
+        ("scratch_cnn:tiny:scratch vgg16:tiny:scratch", BadInput, "expected one candidate"),
+    ],
+)
+def test_other_photos_and_two_candidates_are_refused_before_anything_is_trained(
+    packed: Path, in_folder: Path, candidate: str, error: type[FoldboardError], words: str
+) -> None:
+    data = make_squares(in_folder / "others", noise=5.0)
+    with pytest.raises(error, match=words):
+        train_candidate(open_bundle(packed / "dataset"), data, candidate, "quick")
+    assert not (in_folder / "runs").exists()

@@ -108,8 +108,8 @@ def test_a_sheet_shows_photos_and_words(tmp_path: Path) -> None:
     paths = ["photos/000.png", "broken.jpg"]
     photos = NewPhotos(tmp_path, paths, paths, ["", ""])
     table = np.array([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]])
-    classes = ["amber", "blue " * 60, "coral"]
-    assert words_of(photos, classes, table)[1] == ["broken.jpg", "0.40 amber", f"0.30 {classes[1]}", "0.30 coral"]
+    classes = ["amber", "blue " * 60, "co\nral"]
+    assert words_of(photos, classes, table)[1] == ["broken.jpg", "0.40 amber", f"0.30 {classes[1]}", "0.30 co\nral"]
     assert sheet_of(photos, classes, table).startswith(b"\x89PNG")
 
 
