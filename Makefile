@@ -7,13 +7,13 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger notebook perf test test-all lint env results lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
 variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS REPEATS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
-variables += IMAGES TOP TRIALS MINUTES STORAGE PRUNER TUNED
+variables += RUN OWNER IMAGES TOP TRIALS MINUTES STORAGE PRUNER TUNED
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -72,6 +72,10 @@ upload: .venv  ## hand a checked CSV in to Kaggle, at most once, and wait for it
 ledger: .venv  ## show the submissions with fresh scores, plot CV against LB, name two final picks
 	$(call run,$(PY) -m submissions ledger $(call option,COMP,competition) $(call option,LEDGER,ledger) \
 	  $(call flag,OFFLINE,offline))
+
+notebook: .venv  ## pack the last ensemble for Kaggle: a data set, a notebook that answers photos offline, one that trains
+	$(call run,$(PY) -m submissions notebook $(call option,COMP,competition) $(call option,RUN,run) \
+	  $(call option,WEIGHTS,weights) $(call option,OWNER,owner) $(call option,OUT,out))
 
 perf: .venv  ## measure speed and memory, as ratios
 	$(call run,$(PY) -m benchmarks $(call option,DATA,data) $(call option,WEIGHTS,weights))
@@ -137,6 +141,8 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: TUNED=no           leave out what tuning found
 #: IMAGES=folder      photos to predict, or a CSV with a column path
 #: TOP=5              predict names so many classes, with probabilities
+#: RUN=hash8          notebook: which CSV's ensemble, by its hash or its only run's folder (default: the last one)
+#: OWNER=name         notebook: the Kaggle account that its metadata name
 #: OUT=file           where the result is written
 #: FILE=file.csv      the CSV that results, verify or upload is about (upload: the last of make submit where not given)
 #: MESSAGE="..."      upload: shown beside the submission on Kaggle

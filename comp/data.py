@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from comp.console import relative, say, share_bar
-from comp.errors import BadInput, NoSpace, Refused
+from comp.errors import BadInput, NoSpace, Refused, RemoteError
 from comp.fetch import fetch, open_url
 from comp.kaggle_client import Kaggle
 from comp.kaggle_credentials import permission_warning
@@ -127,6 +127,17 @@ def _competition_files(origin: Origin, downloads: Path, new: Path, patience: Pat
     with share_bar(f"download {origin.name}") as report:
         fetch(open_at, path, f"data of {origin.name}", patience, say, report)
     _unpacked(path, new, check=lambda: _check_announced(new, announced))
+    _tell_code_competition(kaggle, origin.name)
+
+
+def _tell_code_competition(kaggle: Kaggle, slug: str) -> None:
+    """Say what a code competition takes; where Kaggle does not tell, upload will."""
+    with suppress(RemoteError):
+        if kaggle.competition(slug).is_kernels_submissions_only:
+            say(
+                f"{slug} is a code competition: it takes a notebook, not a CSV; after make submit, make notebook COMP=... "
+                "writes predict.ipynb and its data set"
+            )
 
 
 def _dataset_files(origin: Origin, downloads: Path, new: Path, patience: Patience) -> None:

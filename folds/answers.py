@@ -15,8 +15,8 @@ from comp.store import read_marker, write_array
 from folds.batches import predict_logits, softmax
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
-from folds.fit import MODEL, Fold, fresh_network, predict_size
-from folds.runs import fold_dir
+from folds.fit import Fold, fresh_network, predict_size
+from folds.runs import MODEL, fold_dir
 from folds.train import gather
 
 

@@ -22,9 +22,8 @@ from folds.inputs import Inputs
 from folds.loop import CHECKPOINT, train_network
 from folds.mixing import Mixing
 from folds.model import class_weights, make_network
-from folds.runs import RunPlan
+from folds.runs import MODEL, RunPlan
 
-MODEL = "model.weights.h5"
 HEAD = "head"  # folder of the checkpoint of a head that is trained first
 HEAD_BATCH = 256
 

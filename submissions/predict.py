@@ -88,18 +88,19 @@ def _photos_of_csv(images: Path, competition: Competition, phylum: str | None) -
 
 
 def answer(
-    photos: NewPhotos, competition: Competition, file: Path, weights: str | None, engine: Engine
+    photos: NewPhotos, competition: Competition, file: Path, weights: str | None, engine: Engine, home: Path = Path()
 ) -> tuple[list[str], np.ndarray]:
     """Return the classes and (N, C) probabilities of photos, by the ensemble of a CSV or by a run; the prior where one cannot be read.
 
     Args:
         file: The CSV, or the folder of a finished run.
+        home: The folder that the runs of the CSV lie below.
 
     Raises:
         Refused: If a run of it is gone or was changed, or its weights are not here.
         BadInput: If predictions of another tool are in the ensemble.
     """
-    manifest = manifest_of_run(file, competition) if file.is_dir() else read_manifest(file)
+    manifest = manifest_of_run(file, competition) if file.is_dir() else read_manifest(file, home)
     if any(run["backbone"] == "outside" for run in manifest["runs"]):
         raise BadInput(
             f"{file}: predictions of another tool are in this ensemble, and new photos cannot be asked of it"

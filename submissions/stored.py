@@ -92,8 +92,11 @@ def key_of_run(run: Path) -> str:
     return key_of(marker["files"])
 
 
-def read_manifest(file: Path) -> dict[str, Any]:
+def read_manifest(file: Path, home: Path = Path()) -> dict[str, Any]:
     """Return the manifest beside a CSV.
+
+    Args:
+        home: The folder that the runs it names lie below.
 
     Raises:
         BadInput: If there is none.
@@ -102,7 +105,8 @@ def read_manifest(file: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"{path} is not there: expected the manifest that this project writes beside {file.name}")
     manifest: dict[str, Any] = read_json(path)
-    return manifest
+    runs = [{**run, "folder": (home / run["folder"]).as_posix()} for run in manifest.get("runs", [])]
+    return {**manifest, "runs": runs} if runs else manifest
 
 
 def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:

@@ -209,8 +209,8 @@ def check_competition(facts: Any, slug: str) -> None:
     """
     if facts.is_kernels_submissions_only:
         raise Closed(
-            f"{slug} is a code competition: it takes a notebook that makes the CSV on Kaggle, not the CSV; hand one in "
-            f"on {WEB}/{slug}/code"
+            f"{slug} is a code competition: it takes a notebook that makes the CSV on Kaggle, not the CSV; make notebook "
+            f"COMP=... writes predict.ipynb and its data set, hand it in on {WEB}/{slug}/code"
         )
     if facts.submissions_disabled:
         raise Closed(f"{slug}: Kaggle takes no submissions any more; see {WEB}/{slug}")

@@ -75,6 +75,15 @@ def test_the_data_come_whole_and_the_layout_reads_them(server: KaggleServer, pet
     assert [path.name for path in Path("data").iterdir() if not path.name.endswith(".lock")] == ["pets"]
 
 
+@pytest.mark.parametrize("is_code", [True, False])
+def test_a_code_competition_is_told_of(
+    server: KaggleServer, pets: Competition, is_code: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.state.facts = {"isKernelsSubmissionsOnly": is_code}
+    get(pets)
+    assert ("make notebook COMP=" in capsys.readouterr().out) == is_code
+
+
 def test_what_is_there_is_left_and_nobody_is_called(server: KaggleServer, pets: Competition) -> None:
     get(pets)
     n_calls = len(server.state.requests)

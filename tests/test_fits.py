@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,12 @@ import pytest
 
 import folds.features
 import folds.loop
-from comp.images import PixelSpec
+from comp.engine import ignore_events
+from comp.engines.inline import InlineEngine
+from comp.images import CACHE, PixelSpec
 from comp.store import read_marker
 from folds.dataset import Dataset
+from folds.predict import predict_run
 from folds.runs import RunPlan, fold_dir, run_dir
 from tests.frozen import PIXELS, fit, frozen_plan, model_weights, save_tiny, untrained
 from tests.made import squares_dataset
@@ -115,3 +119,17 @@ def test_a_tail_starts_from_a_head_that_has_learnt(dataset: Dataset, weights: Pa
     first, other = (json.loads((fit(dataset, plan) / "history.json").read_text())["loss"][0] for plan in (warm, cold))
     assert first < other - 0.2
     assert not (fold_of(dataset, warm) / "head").exists()
+
+
+@pytest.mark.parametrize("fitted", ["probe", "tail"])
+def test_a_finished_fit_answers_where_its_features_were_cleaned_away(
+    dataset: Dataset, weights: Path, fitted: str
+) -> None:
+    extra: dict[str, Any] = {"cut": CUT, "head_epochs": 2} if fitted == "tail" else {}
+    plan = frozen_plan(dataset, weights, fitted, epochs=1, **extra)  # type: ignore[arg-type]
+    expected = np.mean([np.load(fit(dataset, plan, k) / "test.npy") for k in range(dataset.n_folds)], axis=0)
+    shutil.rmtree(CACHE / "features")
+    shas, run = dataset.readable_test["sha"].tolist(), run_dir(dataset.folder, plan)
+    unknown = [""] * len(shas)
+    found = predict_run(run, plan, dataset, shas, unknown, InlineEngine(), ignore_events, CACHE / "answers")
+    assert np.abs(found - expected).max() < 1e-6

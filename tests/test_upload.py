@@ -132,7 +132,7 @@ def test_a_used_up_limit_is_refused_here_with_the_time_of_the_reset(server: Kagg
 @pytest.mark.parametrize(
     ("facts", "kind", "word"),
     [
-        ({"isKernelsSubmissionsOnly": True}, errors.Closed, "code competition"),
+        ({"isKernelsSubmissionsOnly": True}, errors.Closed, "code competition.*make notebook COMP"),
         ({"submissionsDisabled": True}, errors.Closed, "any more"),
         ({"userHasEntered": False}, errors.RulesNotAccepted, "rules"),
     ],
