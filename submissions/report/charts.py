@@ -78,6 +78,7 @@ def curves(figure: Any, by_fold: Mapping[int, Sequence[float]], inner: Mapping[i
             at = thinned(len(losses))
             named = f"fold {k}" if kind == "-" else None
             axes.plot(at + 1, np.asarray(losses, float)[at], kind, color=colour(k), lw=1.4, label=named)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="loss")
     if len(by_fold) <= MOST_SERIES:
         axes.legend(ncols=2)
@@ -89,7 +90,7 @@ def scores(figure: Any, names: Sequence[str], values: np.ndarray, low: np.ndarra
     places = np.arange(len(names))
     reach = np.stack([values - low, high - values])
     axes.errorbar(values, places, xerr=np.maximum(reach, 0), fmt="o", color=SERIES[0], ecolor=SOFT, capsize=3)
-    axes.set_yticks(places, [label(name, 34) for name in names])
+    axes.set_yticks(places, [label(name, 36, end=9) for name in names], size=8.5)
     axes.set(xlabel=axis, ylim=(len(names) - 0.5, -0.5))
     axes.grid(axis="y", visible=False)
 
@@ -102,7 +103,7 @@ def cloud(figure: Any, x: np.ndarray, y: np.ndarray, series: Sequence[str], name
         inside = which == index
         look = {"color": colour(index), "marker": marker(index), "alpha": 0.75, "s": 26, "linewidths": 0}
         axes.scatter(x[inside], y[inside], label=label(group), **look)
-    for place in np.argsort(y, kind="stable")[:NAMED]:
+    for place in apart(np.log(np.maximum(x, 1)), y)[:NAMED]:
         is_right = x[place] > np.sqrt(x.min() * x.max())
         offset, side = ((-6, 0), "right") if is_right else ((6, 0), "left")
         axes.annotate(
@@ -115,12 +116,32 @@ def cloud(figure: Any, x: np.ndarray, y: np.ndarray, series: Sequence[str], name
             size=8,
         )
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:.0f}")
-    axes.xaxis.set_minor_formatter("{x:.0f}")
-    axes.tick_params(axis="x", which="minor", labelsize=7)
+    axes.set_xticks(round_numbers(float(x.min()), float(x.max())))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.minorticks_off()
     axes.set(xlabel=axis, ylabel="F1", ylim=(-0.04, 1.04))
     if len(groups) > 1:
         figure.legend(loc="outside upper center", ncols=3)
+
+
+def apart(x: np.ndarray, y: np.ndarray) -> list[int]:
+    """Return the points from the lowest up whose names would not cover one another."""
+    room = max(float(np.ptp(x)) / 3, 1e-9)
+    kept: list[int] = []
+    for place in np.argsort(y, kind="stable").tolist():
+        if all(abs(x[place] - x[other]) > room or abs(y[place] - y[other]) > 0.05 for other in kept):
+            kept.append(place)
+        if len(kept) == NAMED:
+            break
+    return kept
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Return 1, 2, 5, 10, 20 and so on from the last one up to `low` to the first one from `high` on."""
+    steps = [digit * 10.0**power for power in range(9) for digit in (1, 2, 5)]
+    first = max((step for step in steps if step <= low), default=steps[0])
+    last = min((step for step in steps if step >= high), default=steps[-1])
+    return [step for step in steps if first <= step <= last]
 
 
 def matrix(figure: Any, counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:

@@ -77,7 +77,7 @@ def _phyla(dataset: Dataset, competition: Competition) -> dict[str, Any] | None:
             [
                 name or "(none)",
                 f"{len(inside):,}",
-                f"{len(inside) / len(train):.1%}",
+                f"{100 * len(inside) / len(train):.1f} %",
                 f"{len(counts)}",
                 sizes,
                 f"{n_test:,}",

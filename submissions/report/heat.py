@@ -45,6 +45,8 @@ def heat_maps(
 
     Source: Selvaraju et al., "Grad-CAM" (ICCV 2017), equations 1 and 2.
     """
+    if Path(out).is_file():  # named by all that decides it, and renamed into place whole
+        return out
     keras.config.set_dtype_policy("float32")
     plan = replace(plan_of(Path(run)), weights_path=weights)
     dataset = load_dataset(Path(run).parent)

@@ -18,6 +18,10 @@ from folds.oof import Predictions, read_predictions, score
 from submissions.matched import match
 from submissions.stored import finished_runs, read_manifest, rebuild
 
+NO_RUN = (
+    "no finished run of {competition} over fold table {data8}, so there is nothing to report; make submit makes some"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Judge:
@@ -80,7 +84,7 @@ def judge_of(dataset: Dataset, competition: Competition, file: Path | None = Non
     if file is not None:
         return _of_csv(file, dataset, competition, [])
     notes: list[str] = []
-    for path in _newest_first(dataset):
+    for path in newest_first(dataset):
         try:
             return _of_csv(path, dataset, competition, notes)
         except FoldboardError as error:
@@ -88,7 +92,8 @@ def judge_of(dataset: Dataset, competition: Competition, file: Path | None = Non
     return _of_best_run(dataset, competition, notes)
 
 
-def _newest_first(dataset: Dataset) -> list[Path]:
+def newest_first(dataset: Dataset) -> list[Path]:
+    """Return the CSVs over a fold table, the one written last first."""
     manifests = (dataset.folder / "submissions").glob("*.json")
     dated = sorted(((str(read_json(path).get("written", "")), path) for path in manifests), reverse=True)
     return [path.with_suffix(".csv") for _, path in dated]
@@ -115,10 +120,7 @@ def _of_best_run(dataset: Dataset, competition: Competition, notes: list[str]) -
         if best is None or chosen.is_better(value, best[0]):
             best = (value, run, found)
     if best is None:
-        raise BadInput(
-            f"no finished run of {competition.name} over fold table {dataset.data8}, so there is nothing to report; "
-            "make submit makes some"
-        )
+        raise BadInput(NO_RUN.format(competition=competition.name, data8=dataset.data8))
     _, run, found = best
     table = match(dataset, {run.name: found}).oof[0]
     notes = [*notes, f"no CSV over these folds can be judged, so the report is about the best run, {run.name}"]

@@ -50,7 +50,7 @@ def _run(run: Path, plan: RunPlan) -> dict[str, str]:
     return {
         "name": run.name,
         "candidate": str(candidate),
-        "fit": f"{fit}: {FITS.get(fit, '')}",
+        "fit": f"{fit.capitalize()}: {FITS.get(fit, '')}",
         "backbone_parameters": f"{published:,}" if published else "",
         "trained_parameters": f"{trained:,}" if trained else "",
         "weights": origin(plan),

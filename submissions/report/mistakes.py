@@ -122,7 +122,7 @@ def _matrix(name: str, what: str, counts: np.ndarray, names: list[str], plots: P
     side = min(4.8, 1.7 + 0.34 * len(names))
     return plots.draw(
         name, alt, f"Who is mistaken for whom: {what}.",
-        lambda figure: charts.matrix(figure, counts, names, names), (4.8, max(2.2, side)),
+        lambda figure: charts.matrix(figure, counts, names, names), (side, max(2.2, side)),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ def render(facts: dict[str, Any]) -> str:
         n=lambda value: f"{value:,}",
         pct=lambda value: f"{100 * value:.1f} %",
         spread=spread,
+        sentence=lambda text: text[:1].upper() + text[1:],
     )
     style = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("report.html").render(style=style, **facts)

@@ -10,17 +10,19 @@ from comp.store import read_marker
 from folds.cv import commit, library_versions
 from folds.dataset import Dataset
 from folds.runs import fold_dir, read_run
-from submissions.report.judge import Judge
 from submissions.report.words import duration, size
 from submissions.stored import is_outside
 
 
-def ran_facts(judge: Judge, runs: list[Path], report_command: str) -> dict[str, Any]:
-    """Return what the template tells of the work: commands, versions, seeds, times, disk."""
-    manifest = judge.manifest or {}
+def ran_facts(dataset: Dataset, manifest: dict[str, Any], runs: list[Path], report_command: str) -> dict[str, Any]:
+    """Return what the template tells of the work: commands, versions, seeds, times, disk.
+
+    Args:
+        manifest: Of the CSV that the report is about; empty where it is about a run.
+    """
     ours = [run for run in runs if not is_outside(run)]
-    rows = [_run(run, judge.dataset) for run in ours]
-    total = sum(_seconds(run, judge.dataset) for run in ours)
+    rows = [_run(run, dataset) for run in ours]
+    total = sum(_seconds(run, dataset) for run in ours)
     return {
         "command": manifest.get("command", ""),
         "command_time": duration(manifest["command_seconds"]) if "command_seconds" in manifest else "",
@@ -32,11 +34,11 @@ def ran_facts(judge: Judge, runs: list[Path], report_command: str) -> dict[str, 
         "jobs": manifest.get("jobs", ""),
         "versions": manifest.get("versions") or library_versions(),
         "seeds": sorted({str(read_run(run)["key_parts"]["seed"]) for run in ours}),
-        "fold_seed": judge.dataset.facts["fold_seed"],
-        "data8": judge.dataset.data8,
+        "fold_seed": dataset.facts["fold_seed"],
+        "data8": dataset.data8,
         "runs": rows,
         "total": duration(total),
-        "disk": _disk(judge.dataset),
+        "disk": _disk(dataset),
     }
 
 

@@ -16,7 +16,7 @@ from folds.dataset import Dataset
 from folds.oof import Score, score
 from folds.runs import fold_dir
 from submissions.ablate import BASE, ablate
-from submissions.leaderboard import Entry, leaderboard
+from submissions.leaderboard import SHOWN, Entry, leaderboard
 from submissions.ledger import last_events, read
 from submissions.report import charts
 from submissions.report.judge import Judge
@@ -30,9 +30,7 @@ MOST_ENTRIES = 24
 BINS = 10
 
 
-def result_facts(
-    judge: Judge, competition: Competition, runs: list[Path], ledger: Path, plots: Plots
-) -> dict[str, Any]:
+def result_facts(judge: Judge, competition: Competition, ledger: Path, plots: Plots) -> dict[str, Any]:
     """Return what the template tells of the scores, its plots drawn."""
     entries = leaderboard(judge.dataset, competition, ledger)
     scores = {name: score(judge.dataset, judge.table, name) for name in (competition.metric, *competition.also)}
@@ -43,7 +41,6 @@ def result_facts(
         "notes": judge.notes,
         "scores": scores,
         "leaderboard": _leaderboard(entries, competition, plots),
-        "curves": curves(judge.dataset, runs, plots),
         "families": classes.to_dict("records"),
         "family_plot": _family_plot(classes, competition, plots),
         "phyla": _phyla(judge, competition),
@@ -65,7 +62,15 @@ def _leaderboard(entries: Sequence[Entry], competition: Competition, plots: Plot
         lambda figure: charts.scores(figure, [one.name for one in shown], values, low, high, competition.metric),
         (4.8, 0.8 + 0.3 * len(shown)),
     )  # fmt: skip
-    return {"entries": shown, "n_more": len(entries) - len(shown), "plot": plot}
+    found = {
+        "": ["= " * one.is_tied + one.name for one in shown],
+        competition.metric: [f"{one.cv:.4f}" for one in shown],
+    }
+    found["95 % interval"] = [f"{one.low:.4f} to {one.high:.4f}" for one in shown]
+    found |= {name: [tell(one) for one in shown] for name, tell in SHOWN.items()}
+    found = {name or "run or CSV": values for name, values in found.items() if any(values)}
+    rows = list(zip(*found.values(), strict=True))
+    return {"columns": list(found), "rows": rows, "n_more": len(entries) - len(shown), "plot": plot}
 
 
 def curves(dataset: Dataset, runs: list[Path], plots: Plots) -> list[Plot]:
@@ -98,7 +103,7 @@ def _family_plot(classes: Any, competition: Competition, plots: Plots) -> Plot:
     return plots.draw(
         "f1-by-family",
         f"F1 of {len(classes)} classes against their number of photos; {n_low} are below 0.5, the lowest: {names}.",
-        "F1 of each class against how many photos it has; the lowest are named.",
+        "F1 of each class against how many photos it has; some of the lowest are named.",
         lambda figure: charts.cloud(
             figure, classes["rows"].to_numpy(), classes["f1"].to_numpy(), classes["condition"].tolist(),
             classes["class"].tolist(), "scored photos of the class",

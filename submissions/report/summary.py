@@ -9,8 +9,12 @@ import pandas as pd
 
 from comp.metrics import metric
 from comp.spec import Competition
+from folds.oof import Score
 from submissions.leaderboard import medal_of
+from submissions.outside import read_outside
 from submissions.report.judge import Judge
+from submissions.standing import NORMAL_95
+from submissions.stored import OUTSIDE, is_outside
 
 POOR = 0.5  # F1 under which a class counts as told poorly
 FEW_SHARE = 0.25  # the rarest and the most frequent quarter of the classes
@@ -23,9 +27,10 @@ def summary_facts(
     main = results["scores"][competition.metric]
     classes = pd.DataFrame(results["families"])
     chosen = metric(competition.metric)
-    said = judge.scored.argsort(axis=1, kind="stable")[:, ::-1]
+    said = np.argsort(-judge.scored, axis=1, kind="stable")
     return {
         "main": main,
+        "perfect": "1 is perfect" if chosen.direction == "higher" else "0 is perfect",
         "accuracy": float((said[:, 0] == judge.truth).mean()),
         "top5": float((said[:, :5] == judge.truth[:, None]).any(axis=1).mean()) if judge.scored.shape[1] > 5 else None,
         "guess": float(np.bincount(judge.truth).max() / len(judge.truth)),
@@ -36,6 +41,8 @@ def summary_facts(
         "pairs": mistakes["pairs"][:3],
         "confidence": results["confidence"],
         "gap": results["ensemble"].get("gap"),
+        "unverified": _unverified(judge),
+        "is_even": _is_even(main),
         "fold_low": min(main.fold_scores),
         "fold_high": max(main.fold_scores),
         "n_folds": judge.dataset.n_folds,
@@ -44,6 +51,20 @@ def summary_facts(
         "looked_for_twins": judge.dataset.facts.get("twins", False),
         "boards": results["boards"],
     }
+
+
+def _unverified(judge: Judge) -> list[str]:
+    """Return the predictions of other tools in the judged table whose folds nobody declared."""
+    outside = [run for run, weight in zip(judge.runs, judge.weights, strict=True) if weight and is_outside(run)]
+    return [run.name.removeprefix(OUTSIDE) for run in outside if read_outside(run)[1] == "unverified"]
+
+
+def _is_even(main: Score) -> bool:
+    """Return whether folds differ by no more than rows drawn at random would make them."""
+    if len(main.fold_scores) < 2:
+        return True
+    of_one_fold = (main.high - main.low) / (2 * NORMAL_95) * len(main.fold_scores) ** 0.5
+    return bool(main.fold_deviation <= 2 * of_one_fold)
 
 
 def _classes(classes: pd.DataFrame) -> dict[str, Any]:

@@ -20,6 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # colour is never the only s
 WIDTH, HEIGHT = 4.8, 3.0  # inches: a phone's width at the size that text is read in
 DOTS_PER_INCH = 160
 LONGEST_LABEL = 24
+WIDE, WIDE_IN_PAGE = 72 * WIDTH, 34  # points of a plot, and how many rem of the page they take at most
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: sharp, small, found by a search
     "text.parse_math": False,  # a family called `$x$` is that, and no formula
@@ -79,10 +80,16 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
-def label(text: str, longest: int = LONGEST_LABEL) -> str:
-    """Return a name of the data as it may stand in a plot: what no font or no XML has is a dot, and it is not too long."""
+def label(text: str, longest: int = LONGEST_LABEL, end: int = 0) -> str:
+    """Return a name of the data as it may stand in a plot: what no font or no XML has is a dot, and it is not too long.
+
+    Args:
+        end: How many of the last signs stay where it is cut: runs differ there.
+    """
     plain = "".join(sign if sign.isprintable() else "·" for sign in text)
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    if len(plain) <= longest:
+        return plain
+    return plain[: longest - 1 - end] + "…" + plain[len(plain) - end :]
 
 
 @dataclass(frozen=True)
@@ -150,5 +157,6 @@ def in_page(svg: str, name: str, alt: str) -> Markup:
     rest = re.sub(r'href="#([^"]*)"', rf'href="#{name}-\1"', rest)
     for sign, variable in VARIABLES.items():
         rest = rest.replace(f": {sign}", f": {variable}")
-    described = escape(alt)
-    return Markup(f'<svg class="plot" role="img" aria-label="{described}" viewBox="{box[1]}">{rest}')
+    width = float(box[1].split()[2]) / WIDE * WIDE_IN_PAGE  # text is of one size in narrow and wide plots
+    shape = f'viewBox="{box[1]}" style="max-width: {width:.1f}rem"'
+    return Markup(f'<svg class="plot" role="img" aria-label="{escape(alt)}" {shape}>{rest}')

@@ -37,7 +37,7 @@ def recipe_words(recipe: Recipe, fit: str) -> str:
     """Return a recipe as a person would tell it: what is on, and nothing of what is off."""
     parts = [
         f"{recipe.epochs} epochs in batches of {recipe.batch_size}",
-        f"AdamW, rate {recipe.learning_rate:g} after a warm-up of {recipe.warmup:.0%} of the steps, then along a cosine",
+        f"AdamW, rate {recipe.learning_rate:g} after a warm-up of {100 * recipe.warmup:.0f} % of the steps, then along a cosine",
         f"weight decay {recipe.weight_decay:g}",
         f"augmentation strength {recipe.strength:g}"
         + (f", {recipe.views} stored views" if fit in ("probe", "tail") else ""),
@@ -56,7 +56,7 @@ def _regularisers(recipe: Recipe) -> list[str]:
         f"CutMix {recipe.cutmix:g}" if recipe.cutmix else "",
         "rare classes weigh more" if recipe.class_weights else "",
         f"moving average of the weights {recipe.ema:g}" if recipe.ema else "",
-        f"{recipe.inner_valid:.0%} of the training rows choose the epoch" if recipe.inner_valid else "",
+        f"{100 * recipe.inner_valid:.0f} % of the training rows choose the epoch" if recipe.inner_valid else "",
         f"head of angles with margin {recipe.margin:g}" if recipe.head == "cosine" else "",
         f"condition: {recipe.condition}" if recipe.condition != "no" else "",
     ]
