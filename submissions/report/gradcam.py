@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from comp.engine import Job
+from comp.engine import Job, ignore_events
 from comp.errors import FoldboardError
 from comp.images import CACHE, ImageStore, PixelSpec, cache_images
 from comp.store import key_of
+from folds.found import with_weights
 from folds.oof import read_predictions
-from folds.predict import with_weights
 from folds.runs import RunPlan, fold_dir, plan_of
 from submissions.matched import match
 from submissions.report.judge import Judge
@@ -89,7 +89,7 @@ def _with_pixels(rows: Sequence[Mistake], plan: RunPlan, album: Album) -> list[M
     if album.tables is not None:
         paths = album.paths()
         wanted = [paths[one.sha] for one in rows if one.sha in paths]
-        cache_images(album.tables.data_dir, wanted, [_spec(plan)], album.engine, lambda event: None, CACHE)
+        cache_images(album.tables.data_dir, wanted, [_spec(plan)], album.engine, ignore_events, CACHE)
     store = ImageStore(_spec(plan), CACHE)
     return [one for one in rows if one.sha in store]
 
@@ -102,7 +102,7 @@ def _heats(run: Path, plan: RunPlan, judge: Judge, rows: Sequence[Mistake], albu
         at = np.flatnonzero(fold == k)
         jobs.append(_job(run, plan, judge, [rows[place] for place in at.tolist()], int(k)))
         places.append(at)
-    files = album.engine.run(jobs, lambda event: None)
+    files = album.engine.run(jobs, ignore_events)
     if not all(files):
         return None
     side = plan.recipe.pixels

@@ -73,7 +73,7 @@ def make_report(dataset: Dataset, competition: Competition, wishes: Wishes, engi
     manifest = judge.manifest if judge else _newest_manifest(dataset)
     facts = {
         **_common_facts(dataset, competition, album, runs, plots),
-        **_judged_facts(judge, competition, album, runs, wishes, plots),
+        **_judged_facts(judge, competition, album, wishes, plots),
         "ran": ran_facts(dataset, manifest or {}, runs, command_line()),
     }
     write_text(out, render(facts))
@@ -125,7 +125,7 @@ def _common_facts(
 
 
 def _judged_facts(
-    judge: Judge | None, competition: Competition, album: Album, runs: list[Path], wishes: Wishes, plots: Plots
+    judge: Judge | None, competition: Competition, album: Album, wishes: Wishes, plots: Plots
 ) -> dict[str, Any]:
     """Return what is told of answers by class, or that it is left out."""
     if judge is None:

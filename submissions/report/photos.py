@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from comp.engine import Engine
+from comp.engine import Engine, ignore_events
 from comp.errors import FoldboardError
 from comp.images import CACHE, ImageStore, PhotoFacts, PixelSpec, cache_images
 from comp.sources import find_source
@@ -54,10 +54,11 @@ class Album:
         """Bring photos that will be shown into the cache at the size they are shown in, as far as they are there."""
         if self.tables is not None:
             wanted = [path for path in map(self.paths().get, shas) if path]
-            cache_images(self.tables.data_dir, wanted, [SHEET], self.engine, lambda event: None, CACHE)
+            cache_images(self.tables.data_dir, wanted, [SHEET], self.engine, ignore_events, CACHE)
         self.stores = _stores(CACHE)
 
     def paths(self) -> dict[str, str]:
+        """Return the path below the data folder of each content that the fold table has; the folder must be there."""
         assert self.tables is not None
         parts = [self.tables.train] if self.tables.test is None else [self.tables.train, self.tables.test]
         path_of = {row_id: path for part in parts for row_id, path in zip(part["id"], part["path"], strict=True)}

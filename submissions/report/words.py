@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 from comp.spec import Competition, Recipe
 
 METRICS = {
@@ -75,15 +72,6 @@ def condition_name(competition: Competition) -> str:
     return competition.condition_column or "group"
 
 
-def plural(word: str) -> str:
-    """Return the plural of an English or taxonomic word."""
-    if word.endswith("ylum"):
-        return word[:-2] + "a"
-    if re.search(r"[^aeiou]y$", word):
-        return word[:-1] + "ies"
-    return word + ("es" if word.endswith(("s", "x", "ch")) else "s")
-
-
 def duration(seconds: float) -> str:
     """Return a time as a person says it."""
     if seconds < 100:
@@ -98,9 +86,3 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.0f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} GB"
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
