@@ -22,7 +22,7 @@ PATIENCE = 240  # seconds; a page takes about three on an idle core
 
 @dataclass(frozen=True)
 class Seen:
-    """What a browser tells of a page after it was loaded: its document, its console, the addresses that it asked for."""
+    """What a browser tells of a page after it was loaded: its document, its console, the addresses that the page asked for."""
 
     document: str
     console: list[str]
@@ -50,14 +50,19 @@ def look(page: Path, work: Path, width: int = 1280, scheme: str = "light") -> Se
     command = [
         browser(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
         f"--user-data-dir={work / 'profile'}", f"--window-size={width},900", f"--log-net-log={log}",
-        "--disable-background-networking", "--disable-component-update", "--no-first-run",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking", "--disable-component-update", "--no-first-run",
         f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
         "--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom", page.resolve().as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    asked = re.findall(r'"url":"((?:https?|file|wss?):[^"]*)"', log.read_text())
-    return Seen(done.stdout, console, sorted(set(asked)))
+    return Seen(done.stdout, console, asked_for(log))
+
+
+def asked_for(log: Path) -> list[str]:
+    """Return the addresses that a page asked for, by Chromium's log; what the browser wants for itself has no origin."""
+    events = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
+    return sorted({one["url"] for one in events if one.get("initiator", "not an origin") != "not an origin"})
 
 
 def asking(page: Path, work: Path, script: str) -> Path:

@@ -74,8 +74,8 @@ def origin(plan: RunPlan) -> str:
         facts = facts_of(plan.candidate)
     except BadInput:
         facts = None
-    known = f"{facts.file}, published at {facts.url}" if facts else "pre-trained"
-    return f"{known} (sha256 {plan.weights_sha[:12]})"
+    known = f"those published as {facts.url}; " if facts else ""
+    return f"{known}the file that was used has sha256 {plan.weights_sha[:12]}"
 
 
 def strengths(plans: list[RunPlan], tuned: list[dict[str, Any]]) -> list[tuple[float, str]]:
