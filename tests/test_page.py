@@ -23,10 +23,12 @@ from submissions.leaderboard import leaderboard
 from submissions.ledger import Event, append
 from submissions.report.charts import round_numbers, thinned
 from submissions.report.make import Wishes, make_report
+from submissions.report.studies import study_told
 from submissions.report.theme import INK, Plots, label
 from tests.made import SQUARES, squares_dataset
 from tests.made_report import COMPETITION, WILD, visible, wild_report, wild_squares, with_curves
 from tests.made_runs import finished_run
+from tests.test_report import made_study
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +159,14 @@ def test_transcripts_get_what_needs_no_classes_and_a_line(in_folder: Path) -> No
     words = replace(COMPETITION, task="transcribe", metric="cer", condition_column=None)
     text = visible(make_report(dataset, words, Wishes(data=in_folder / "data"), InlineEngine()))
     assert "transcribe" in text and "left out" in text and "What was run" in text and "One minute" not in text
+
+
+def test_a_study_is_told_with_history_importances_and_slices(in_folder: Path) -> None:
+    plots = Plots(Path("plots"))
+    told = study_told(made_study(6), "macro_f1", plots)
+    assert told["complete"] == 6 and told["best_words"] == "strength 0.5"
+    assert [plot.name.rsplit("-", 1)[1] for plot in told["plots"]] == ["history", "importance", "slices"]
+    assert study_told(made_study(1), "macro_f1", plots)["plots"] == []
 
 
 def test_long_curves_are_thinned_and_keep_their_ends() -> None:

@@ -215,6 +215,7 @@ def history(figure: Any, trials: Sequence[int], values: np.ndarray, best: np.nda
     at = thinned(len(trials))
     axes.plot(np.asarray(trials)[at], values[at], "o", color=SERIES[0], alpha=0.7, label="complete trial")
     axes.plot(np.asarray(trials)[at], best[at], "-", color=SERIES[1], drawstyle="steps-post", label="best so far")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="trial", ylabel=axis)
     axes.legend()
 
@@ -235,6 +236,7 @@ def _placed(place: Any, settings: Sequence[Any], values: np.ndarray) -> tuple[np
     known = np.array([each is not None for each in settings])
     kept = [each for each in settings if each is not None]
     if all(isinstance(each, int | float) and not isinstance(each, bool) for each in kept):
+        place.locator_params(axis="x", nbins=3)
         return np.array(kept, float), values[known]
     names = sorted({str(each) for each in kept})
     place.set_xticks(range(len(names)), [label(name, 10) for name in names])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def curves(dataset: Dataset, runs: list[Path], plots: Plots) -> list[Plot]:
         ends = ", ".join(f"fold {k} {values[-1]:.3f}" for k, values in losses.items())
         n_epochs = max(len(values) for values in losses.values())
         alt = f"Training loss of {run.name} over {n_epochs} epochs; last values: {ends}."
-        paint = lambda figure, losses=losses, inner=inner: charts.curves(figure, losses, inner)
+        paint = partial(charts.curves, by_fold=losses, inner=inner)
         found.append(plots.draw(f"curves-{run.name}", alt, f"{run.name}: training loss of every fold.", paint))
     return found
 

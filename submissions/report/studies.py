@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,10 +35,11 @@ def study_facts(
     except FoldboardError as error:
         return [], [f"the studies are left out: {error}"]
     mine = [study for study in found if study.study_name.startswith(f"{competition}/{dataset.data8}/")]
-    return [_facts(study, metric, plots) for study in mine], []
+    return [study_told(study, metric, plots) for study in mine], []
 
 
-def _facts(study: optuna.Study, metric: str, plots: Plots) -> dict[str, Any]:
+def study_told(study: optuna.Study, metric: str, plots: Plots) -> dict[str, Any]:
+    """Return counts, the best trial and the plots of one study; a study of one complete trial has no plots."""
     facts = facts_of(study)
     best = facts["best"]
     candidate = study.study_name.split("/", 2)[-1]
@@ -56,21 +58,23 @@ def _plots(study: optuna.Study, candidate: str, metric: str, plots: Plots) -> li
     is_higher = study.direction.name == "MAXIMIZE"
     best = np.maximum.accumulate(values) if is_higher else np.minimum.accumulate(values)
     name, numbers = f"tuning-{in_a_path(candidate)}", [trial.number for trial in trials]
+    alt = f"{len(trials)} complete trials of {candidate}; the best so far goes from {best[0]:.4f} to {best[-1]:.4f} {metric}."
     drawn = [
         plots.draw(
             f"{name}-history",
-            f"{len(trials)} complete trials of {candidate}; the best so far goes from {best[0]:.4f} to {best[-1]:.4f} {metric}.",
+            alt,
             f"{candidate}: each complete trial, and the best so far.",
             lambda figure: charts.history(figure, numbers, values, best, metric),
-        )
+        ),
+        *_importance_plot(study, name, len(trials), plots),
     ]
     knobs = {knob: [trial.params.get(knob) for trial in trials] for knob in _knobs(trials)}
     if knobs:
-        height = 0.4 + 1.35 * -(-len(knobs) // 2)
+        size = (4.8, 0.4 + 1.35 * -(-len(knobs) // 2))
         alt = f"Score of each trial of {candidate} against {', '.join(knobs)}."
-        paint = lambda figure: charts.slices(figure, values, knobs, metric)
-        drawn.append(plots.draw(f"{name}-slices", alt, "The score against each setting.", paint, (4.8, height)))
-    return [*drawn, *_importance_plot(study, name, plots)]
+        paint = partial(charts.slices, values=values, knobs=knobs, axis=metric)
+        drawn.append(plots.draw(f"{name}-slices", alt, "The score against each setting.", paint, size))
+    return drawn
 
 
 def _knobs(trials: list[Any]) -> list[str]:
@@ -79,25 +83,19 @@ def _knobs(trials: list[Any]) -> list[str]:
     return [name for name in names if len({trial.params.get(name) for trial in trials}) > 1][:MOST_KNOBS]
 
 
-def _importance_plot(study: optuna.Study, name: str, plots: Plots) -> list[Plot]:
+def _importance_plot(study: optuna.Study, name: str, n_trials: int, plots: Plots) -> list[Plot]:
     """Return the plot of importances, or nothing where trials are too few or too equal to tell."""
     try:
         with quiet_optuna() as optuna:
-            found = optuna.importance.get_param_importances(study)
+            judge = optuna.importance.FanovaImportanceEvaluator(seed=0)
+            found = optuna.importance.get_param_importances(study, evaluator=judge)
     except (ValueError, RuntimeError):
         return []
     names, values = list(found)[:MOST_KNOBS], np.array(list(found.values())[:MOST_KNOBS], float)
     if not len(values) or not np.isfinite(values).all() or not values.sum():
         return []
-    alt = (
-        "Importance of settings: "
-        + ", ".join(f"{one} {value:.2f}" for one, value in zip(names, values, strict=True))
-        + "."
-    )
+    told = ", ".join(f"{one} {value:.2f}" for one, value in zip(names, values, strict=True))
+    caption = f"How much of the differences each setting explains (fANOVA), by {n_trials} trials; few tell little."
     size = (4.8, min(HEIGHT, 0.7 + 0.25 * len(names)))
-    paint = lambda figure: charts.bars(figure, names, values, "share of the differences it explains")
-    return [
-        plots.draw(
-            f"{name}-importance", alt, "How much of the differences each setting explains (fANOVA).", paint, size
-        )
-    ]
+    paint = partial(charts.bars, names=names, values=values, axis="share of the differences it explains")
+    return [plots.draw(f"{name}-importance", f"Importance of settings: {told}.", caption, paint, size)]
