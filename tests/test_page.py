@@ -150,7 +150,7 @@ def test_what_the_ledger_knows_is_held_against_cv(in_folder: Path) -> None:
         found = {"sha256": number, "tag": number, "reference": number, "public_score": public, "status": "COMPLETE"}
         append(Event(event="scored", **common, **found))
     path = make_report(dataset, COMPETITION, Wishes(data=in_folder / "data"), InlineEngine())
-    assert "2 submissions are on the board" in visible(path) and (path.parent / "plots" / "cv-and-lb.svg").is_file()
+    assert "2 submissions on the board" in visible(path) and (path.parent / "plots" / "cv-and-lb.svg").is_file()
 
 
 def test_transcripts_get_what_needs_no_classes_and_a_line(in_folder: Path) -> None:

@@ -40,6 +40,7 @@ def family_sizes(figure: Any, counts: Sequence[int], series: Sequence[str], unit
         heights = np.asarray(counts)[order][places]
         axes.vlines(places + 1, 0, heights, color=colour(index), lw=max(0.6, min(3.0, 240 / len(counts))))
         axes.plot([], [], color=colour(index), lw=3, label=label(name))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel=f"{unit}, the largest first", ylabel="train photos", ylim=(0, None))
     if len(names) > 1:
         axes.legend()
