@@ -7,7 +7,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger notebook perf test test-all lint env results lock clean clean-runs .venv .python
+.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger notebook perf test test-all lint env results report lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
@@ -47,6 +47,11 @@ tune: .venv  ## search for better settings over the same folds; the next submit 
 
 dashboard: .venv  ## open the studies of COMP in optuna-dashboard
 	$(call run,$(PY) -m tuning dashboard $(call option,COMP,competition) $(call option,STORAGE,storage))
+
+report: .venv  ## write one HTML file on data, method and results of COMP, from what is stored
+	$(call run,$(PY) -m submissions report $(call option,COMP,competition) $(call option,DATA,data) \
+	  $(call option,DATA_ROOT,data-root) $(call option,FILE,file) $(call option,LEDGER,ledger) \
+	  $(call option,WEIGHTS,weights) $(call option,JOBS,jobs) $(call option,OUT,out))
 
 predict: .venv  ## answer the photos of IMAGES=folder-or-csv with the last ensemble of COMP
 	$(call run,$(PY) -m submissions predict $(call option,COMP,competition) $(call option,IMAGES,images) \
@@ -144,7 +149,7 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: RUN=hash8          notebook: which CSV's ensemble, by its hash or its only run's folder (default: the last one)
 #: OWNER=name         notebook: the Kaggle account that its metadata name
 #: OUT=file           where the result is written
-#: FILE=file.csv      the CSV that results, verify or upload is about (upload: the last of make submit where not given)
+#: FILE=file.csv      the CSV that results, verify, upload or report is about (the last two: the newest where not given)
 #: MESSAGE="..."      upload: shown beside the submission on Kaggle
 #: YES=1              clean-runs and upload do not ask
 #: DRY_RUN=1          upload does all but send

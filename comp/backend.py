@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Collection
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from comp.errors import BadInput
 
 if TYPE_CHECKING:
     import keras
@@ -92,3 +94,29 @@ def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], 
     traced = tf.function(lambda photos: model(photos, training=False)).get_concrete_function(taken)
     frozen = convert_variables_to_constants_v2(traced)
     return lambda photos: np.asarray(frozen(tf.constant(photos, taken.dtype))[0])
+
+
+def gradient(function: Callable[[Any], Any], at: np.ndarray) -> np.ndarray:
+    """Return the gradient of a number with respect to an array, in the array's shape; Keras itself has no word for it.
+
+    Args:
+        function: Takes a tensor of the backend, gives one number as such a tensor.
+
+    Raises:
+        BadInput: If the backend is neither TensorFlow nor JAX.
+    """
+    import numpy as np
+
+    if backend_name() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(jax.numpy.asarray(at)))
+    if backend_name() != DEFAULT_BACKEND:
+        raise BadInput(f"KERAS_BACKEND={backend_name()}: gradients are taken with tensorflow or jax")
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        taken = tf.constant(at)
+        tape.watch(taken)
+        found = function(taken)
+    return np.asarray(tape.gradient(found, taken))

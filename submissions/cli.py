@@ -289,6 +289,30 @@ def predict(
 
 
 @app.command()
+def report(
+    competition: Competition = "specimens",
+    data: Data = None,
+    data_root: DataRoot = Path("data"),
+    data8: Data8 = None,
+    file: Annotated[Path | None, typer.Option(help="CSV it is about; the newest where not given (FILE).")] = None,
+    ledger: Annotated[Path, typer.Option(help="The record of uploads (LEDGER).")] = Path("runs/ledger.csv"),
+    weights: Weights = None,
+    jobs: Jobs = None,
+    out: Annotated[Path | None, typer.Option(help="Where the page is wanted; plots go beside it (OUT).")] = None,
+) -> None:
+    """Write one HTML file on data, method and results from what is stored; its path is the last line."""
+    from comp.console import last_line
+    from comp.engine import open_engine
+    from comp.registry import load_competition
+    from submissions.report.make import Wishes, make_report
+    from submissions.stored import view_dataset
+
+    record = load_competition(competition)
+    wishes = Wishes(data=data, data_root=data_root, file=file, ledger=ledger, weights=weights, out=out)
+    last_line(make_report(view_dataset(record.name, data8), record, wishes, open_engine("local", jobs)))
+
+
+@app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A CSV that this project wrote, its manifest beside it.")],
 ) -> None:
