@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from comp.arrays import file_of, read_content
 from comp.chunks import CHUNK, ChunkStore, save_chunk
 from comp.engine import Engine, Job, Listener, Report
 from comp.spec import Resize
@@ -141,7 +142,7 @@ class FileIndex:
 
     def is_there(self, path: str) -> bool:
         """Return whether the file exists now."""
-        return (self.data_dir / path).is_file()
+        return (self.data_dir / file_of(path)).is_file()
 
     def sha(self, path: str) -> str:
         """Return the file's content hash if it is known and the file is unchanged, else the empty string."""
@@ -149,7 +150,7 @@ class FileIndex:
         if known is None:
             return ""
         try:
-            now = (self.data_dir / path).stat()
+            now = (self.data_dir / file_of(path)).stat()
         except FileNotFoundError:
             return ""
         return known[2] if (now.st_size, now.st_mtime_ns) == known[:2] else ""
@@ -205,8 +206,8 @@ def _read_file(path: Path, chunks: list[_Chunk]) -> list[Any] | None:
     from comp.decode import Unreadable, decode
 
     try:
-        status = path.stat()
-        data = path.read_bytes()
+        status = Path(file_of(str(path))).stat()
+        data = read_content(path)
     except OSError:  # it went away, or may not be read: as absent as if it had never been there
         return None
     sha = sha256_of(data)
