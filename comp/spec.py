@@ -181,6 +181,7 @@ class Recipe:
         head: `dense`, or `cosine`: the angle to a class's vector, `margin` harder in training.
         condition: What training does with what is known of a row besides its photo (the phylum): nothing, an `input` of the head,
             or `split`: one model for each of its values.
+        optimizer: `adamw`, or `hyperrule`: SGD as BiT's HyperRule has it, which sets rate, batch, epochs and mixup too (`full`).
     """
 
     pixels: int = 96
@@ -211,10 +212,14 @@ class Recipe:
     head: Literal["dense", "cosine"] = "dense"
     margin: float = 0.1
     condition: Literal["no", "input", "split"] = "no"
+    optimizer: Literal["adamw", "hyperrule"] = "adamw"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, as it stands in `run.json`."""
-        return asdict(self)
+        values = asdict(self)
+        if self.optimizer == "adamw":  # runs from before there was a choice keep their keys
+            del values["optimizer"]
+        return values
 
 
 @dataclass(frozen=True)
