@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from submissions.bench_cli import add_commands as add_bench_commands
 from submissions.kaggle_cli import add_commands
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 add_commands(app)
+add_bench_commands(app)
 
 Competition = Annotated[str, typer.Option(help="Name of a competition, or ./file.py of one's own (COMP).")]
 Data = Annotated[Path | None, typer.Option(help="Folder of the raw files; nothing is written into it (DATA).")]
