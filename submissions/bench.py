@@ -173,8 +173,10 @@ def rows_of(track: str, path: Path) -> list[Row]:
 
 
 def _scored(common: dict[str, Any], scores: dict[str, dict[str, float]]) -> list[Row]:
-    ends: dict[str, None] = {"low": None, "high": None}
-    return [Row(**common, metric=name, **{**ends, **found}) for name, found in scores.items()]
+    return [
+        Row(**common, metric=name, score=found["score"], low=found.get("low"), high=found.get("high"))
+        for name, found in scores.items()
+    ]
 
 
 def name_of(run: dict[str, Any]) -> str:

@@ -44,7 +44,8 @@ def _read(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         raise BadInput(
             f"{facts_path} is not there: the table is read from a CSV of `make bench` and the facts beside it"
         )
-    return read_csv(file).to_dict("records"), read_json(facts_path)
+    facts: dict[str, Any] = read_json(facts_path)
+    return [{str(name): value for name, value in row.items()} for row in read_csv(file).to_dict("records")], facts
 
 
 def _grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
