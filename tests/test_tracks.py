@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comp.candidates import parse_candidates
+from comp.data import parse_origin
 from comp.errors import BadInput
 from comp.registry import load_competition, names
 from comp.spec import Candidate
@@ -96,6 +97,12 @@ def test_every_competition_can_be_trained_with_its_own_candidates(name: str) -> 
 )
 def test_columns_are_those_of_the_twin_on_kaggle(name: str, columns: tuple[str, str]) -> None:
     assert load_competition(name).submission_columns == columns
+
+
+@pytest.mark.parametrize("name", names("comp.competitions"))
+def test_every_source_can_be_downloaded_from(name: str) -> None:
+    for source in load_competition(name).sources:
+        parse_origin(source)
 
 
 def test_digits_are_never_mirrored() -> None:

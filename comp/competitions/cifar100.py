@@ -7,6 +7,9 @@ Run: make submit COMP=cifar100 DATA=path/to/folder-of-cifar-100-python
 
 from comp.spec import Competition
 
+SOURCE = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
+SHA256 = "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"  # as keras.datasets has it
+
 COMPETITION = Competition(
     name="cifar100",
     title="Kind of thing on a photo of 32 x 32 pixels, a hundred kinds",
@@ -21,6 +24,6 @@ COMPETITION = Competition(
     twins=False,
     candidates=("small_resnet:8/48", "mlp_mixer:micro/4"),
     epochs_scale=0.5,  # five times the photos of a usual set
-    sources=("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
+    sources=(f"{SOURCE}#sha256={SHA256}",),
     folders=("cifar100", "cifar-100", "cifar-100-python"),
 )

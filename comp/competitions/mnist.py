@@ -7,6 +7,9 @@ Run: make submit COMP=mnist DATA=path/to/folder-of-mnist.npz
 
 from comp.spec import Competition
 
+SOURCE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as keras.datasets has it
+
 COMPETITION = Competition(
     name="mnist",
     title="Which digit was written",
@@ -23,6 +26,6 @@ COMPETITION = Competition(
     twins=False,  # digits look alike without being copies
     candidates=("mlp", "small_cnn:base"),
     epochs_scale=0.4,  # 48,000 rows a fold
-    sources=("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",),
+    sources=(f"{SOURCE}#sha256={SHA256}",),
     folders=("mnist",),
 )
