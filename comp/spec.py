@@ -45,6 +45,7 @@ class Competition:
         folders: Names the folder is looked for under, below DATA_ROOT (an absolute path stands for itself).
         candidates: What is trained where the person names nothing.
         epochs_scale: What every preset's epochs from scratch are multiplied by; below 1 for what is learnt quickly.
+        strength_scale: The same for the strength of augmentation from scratch; above 1 where few photos are seen many times.
         slug: Name of the competition on Kaggle, or None: what is uploaded to, and where data come from first.
         sources: Further places to download the data from, the first that is named is used where there is no slug:
             `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` (Hugging Face), or `https://...#sha256=HASH`.
@@ -78,6 +79,7 @@ class Competition:
     positive: str | None = None
     candidates: tuple[str, ...] = ("scratch_cnn",)
     epochs_scale: float = 1.0
+    strength_scale: float = 1.0
     n_folds: int = 5
     fold_seed: int = 2026
     slug: str | None = None

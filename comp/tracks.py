@@ -73,7 +73,7 @@ _CIFAR = {
 _DIGITS = {
     "quick": "mlp:512x2:scratch small_cnn:tiny:scratch",
     "standard": "mlp:512x2:scratch small_cnn:base:scratch",
-    "best": "mlp:1024x2:scratch small_cnn:small:scratch small_cnn:base:scratch small_resnet:8/48:scratch",
+    "best": "mlp:1024x2:scratch small_cnn:small:scratch small_cnn:base:scratch",
 }
 
 TRACKS: tuple[Track, ...] = (

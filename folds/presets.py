@@ -72,11 +72,11 @@ FITS_WITH_WEIGHTS: Mapping[str, tuple[Fit, ...]] = {
 def complete(candidate: Candidate, preset: str, competition: Competition) -> tuple[Candidate, Recipe]:
     """Return the candidate with its variant, fit and pixels filled in, and the recipe that the preset gives it.
 
-    A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
-    for, else the preset's, but never larger than the competition's photos.
+        A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
+    X
 
-    Raises:
-        BadInput: If the preset is unknown.
+        Raises:
+            BadInput: If the preset is unknown.
     """
     check_preset(preset)
     backbone = load_backbone(candidate.backbone)
@@ -86,8 +86,11 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     largest = side_by_rule(competition.pixels) if recipe.optimizer == RULE else min(recipe.pixels, competition.pixels)
     pixels = candidate.pixels or largest
     epochs = max(1, round(recipe.epochs * competition.epochs_scale)) if fit == "scratch" else recipe.epochs
+    strength = min(1.0, recipe.strength * competition.strength_scale) if fit == "scratch" else recipe.strength
     variant = candidate.variant or variant_for(backbone, fit)
-    return Candidate(candidate.backbone, variant, fit, pixels), replace(recipe, pixels=pixels, epochs=epochs)
+    return Candidate(candidate.backbone, variant, fit, pixels), replace(
+        recipe, pixels=pixels, epochs=epochs, strength=strength
+    )
 
 
 def check_preset(preset: str) -> None:

@@ -83,7 +83,8 @@ def bench(asked: str | None, settings: Settings) -> Outcome:
     if not runnable and asked is None:
         say("no data at all: the embedded samples stand in; scikit-learn's digits are in the place of MNIST")
         runnable = [(track, track.sample, Place()) for track in tracks if track.sample]
-    rows, n_failed = _run_all(runnable, settings)
+    once = {entry.competition: (track, entry, place) for track, entry, place in runnable}
+    rows, n_failed = _run_all(list(once.values()), settings)
     path = _write(rows, settings) if rows else None
     if rows:
         show(rows, tracks)

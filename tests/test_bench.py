@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from comp import machine
 from comp.errors import BadInput
 from comp.tables import read_csv
 from submissions import bench as bench_module
@@ -108,7 +110,7 @@ def test_the_published_number_stands_there_with_its_catch(scored: tuple[Outcome,
 
 
 def test_a_track_that_is_named_and_has_no_data_is_status_3(scored: tuple[Outcome, str], home: Path) -> None:
-    both = bench("mnist flowers", settings(home / "data"))
+    both = bench("mnist flowers mnist", settings(home / "data"))
     assert both.status == MISSING and both.path is not None and both.path.is_file()
     assert [row.score for row in both.rows] == [row.score for row in scored[0].rows], "folds are kept"
     none = bench("flowers", settings(home / "data"))
@@ -185,6 +187,13 @@ def test_the_table_is_written_between_the_marks(scored: tuple[Outcome, str], tmp
     readme.write_text("no marks")
     with pytest.raises(BadInput, match="are not both there"):
         write_bench_table(readme, [scored[0].path])
+
+
+def test_a_machine_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpu_name", lambda: "")
+    assert re.fullmatch(r"\d+ cores( with bfloat16)?, 7 jobs, tensorflow", machine.machine_class(7))
+    monkeypatch.setattr(machine, "gpu_name", lambda: "NVIDIA X")
+    assert machine.machine_class() == "NVIDIA X, tensorflow"
 
 
 def test_the_command_exits_with_3_and_one_line(tmp_path: Path) -> None:

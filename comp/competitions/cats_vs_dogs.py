@@ -20,6 +20,7 @@ COMPETITION = Competition(
     pixels=160,
     candidates=("mobilenet", "efficientnet_v2", "resnet"),
     epochs_scale=4.0,  # from scratch, 1,700 photos need many passes
+    strength_scale=1.6,
     slug="dogs-vs-cats-redux-kernels-edition",
     folders=("cats_vs_dogs", "cats-vs-dogs", "dogs-vs-cats-redux-kernels-edition"),
     medals={"gold": 0.03882, "silver": 0.05038, "bronze": 0.06127, "median": 0.12216},
