@@ -72,11 +72,11 @@ FITS_WITH_WEIGHTS: Mapping[str, tuple[Fit, ...]] = {
 def complete(candidate: Candidate, preset: str, competition: Competition) -> tuple[Candidate, Recipe]:
     """Return the candidate with its variant, fit and pixels filled in, and the recipe that the preset gives it.
 
-        A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
-    X
+    A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
+    for, else the preset's, but never larger than the competition's photos; or what BiT's HyperRule says, where it is used.
 
-        Raises:
-            BadInput: If the preset is unknown.
+    Raises:
+        BadInput: If the preset is unknown.
     """
     check_preset(preset)
     backbone = load_backbone(candidate.backbone)
