@@ -102,7 +102,7 @@ def test_columns_are_those_of_the_twin_on_kaggle(name: str, columns: tuple[str, 
 @pytest.mark.parametrize("name", names("comp.competitions"))
 def test_every_source_can_be_downloaded_from(name: str) -> None:
     for source in load_competition(name).sources:
-        parse_origin(source)
+        assert parse_origin(source).name in source
 
 
 def test_digits_are_never_mirrored() -> None:
