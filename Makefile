@@ -7,13 +7,14 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger notebook perf test test-all lint env results report lock clean clean-runs .venv .python
+.PHONY: help submit train tune dashboard leaderboard verify predict folds inspect new data upload ledger notebook bench bench-table perf test test-all lint env results report lock clean clean-runs .venv .python
 
 COMP ?= specimens
 PY := .venv/bin/python
 
 variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS REPEATS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
 variables += RUN OWNER IMAGES TOP TRIALS MINUTES STORAGE PRUNER TUNED
+variables += TRACKS README
 unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -82,6 +83,13 @@ notebook: .venv  ## pack the last ensemble for Kaggle: a data set, a notebook th
 	$(call run,$(PY) -m submissions notebook $(call option,COMP,competition) $(call option,RUN,run) \
 	  $(call option,WEIGHTS,weights) $(call option,OWNER,owner) $(call option,OUT,out))
 
+bench: .venv  ## score the benchmark tracks whose data lie below DATA_ROOT, beside published numbers
+	$(call run,$(PY) -m submissions bench $(call option,TRACKS,tracks) $(call option,DATA_ROOT,data-root) \
+	  $(bench_options) $(call option,README,readme))
+
+bench-table: .venv  ## write the README's table of tracks from FILE=runs/bench/X.csv, or ARGS="a.csv b.csv"
+	$(call run,$(PY) -m submissions bench-table $(if $(value FILE),$(call quoted,$(value FILE))))
+
 perf: .venv  ## measure speed and memory, as ratios
 	$(call run,$(PY) -m benchmarks $(call option,DATA,data) $(call option,WEIGHTS,weights))
 
@@ -139,6 +147,8 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: PHYLUM=auto        the condition column: auto, no, decode, input or split
 #: BAGS=20            greedy selection in so many bags besides
 #: WITH="a b"         predictions of other tools, admitted by add-run, in the ensemble too
+#: TRACKS="a b"       what bench scores: tracks or competitions (default all whose data are there)
+#: README=README.md   bench writes its table between the marks of this file too
 #: TRIALS=40          how many trials a study shall have finished, pruned ones too
 #: MINUTES=30         stop tuning after this time; the same command goes on
 #: STORAGE=url        where studies are kept: postgresql://..., or a journal file (default: beside the runs)
@@ -171,6 +181,9 @@ fit_options = $(call option,BACKBONES,backbones) $(call option,PRESET,preset) $(
   $(call option,SEED,seed) $(call option,JOBS,jobs) \
   $(call option,WEIGHTS,weights) $(call flag,OFFLINE,offline) $(call option,PRECISION,precision) $(call option,CUT,cut) \
   $(call option,CACHE_GB,cache-gb) $(call option,BANK_GB,bank-gb)
+bench_options = $(call option,PRESET,preset) $(call option,WEIGHTS,weights) $(call option,BACKBONES,backbones) \
+  $(call option,FOLDS,folds) $(call option,SEED,seed) $(call option,JOBS,jobs) $(call option,ENGINE,engine) \
+  $(call flag,OFFLINE,offline) $(call option,PRECISION,precision)
 training_options = $(fit_options) $(call option,SEEDS,seeds) $(call option,REPEATS,repeats) \
   $(call option,ENGINE,engine) $(call option,TUNED,tuned) \
   $(call option,PHYLUM,phylum) $(call option,BAGS,bags) $(call option,WITH,with)

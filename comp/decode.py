@@ -13,6 +13,7 @@ from comp.spec import Resize
 
 _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _END_OF_IMAGE = b"\xff\xd9"
+_ARRAY = b"\x93NUMPY"  # a row of an array file: see comp.arrays
 _CV2_MODES = {"RGB", "L"}
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
@@ -44,6 +45,8 @@ def decode(data: bytes) -> Photo:
     """
     if not data:
         raise Unreadable("empty file")
+    if data.startswith(_ARRAY):
+        return _decode_array(data)
     is_cut_short = _is_cut_short(data)
     if is_cut_short:
         data += (
@@ -86,6 +89,20 @@ def pillow_mode(data: bytes) -> str:
 
 def _is_cut_short(data: bytes) -> bool:
     return data[:2] == b"\xff\xd8" and data.rfind(_END_OF_IMAGE, len(data) // 2) < 0
+
+
+def _decode_array(data: bytes) -> Photo:
+    try:
+        pixels = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise Unreadable(_reason(error)) from error
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8 or not pixels.size or (pixels.ndim != 2 and pixels.shape[2:] != (3,)):
+        raise Unreadable(f"an array {pixels.shape} {pixels.dtype}")
+    if pixels.ndim == 2:
+        return Photo(np.repeat(pixels[..., None], 3, axis=2), "L")
+    return Photo(np.ascontiguousarray(pixels), "RGB")
 
 
 def _decode_with_pillow(data: bytes) -> Photo:

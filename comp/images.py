@@ -10,6 +10,7 @@ A folder of photos that was half read when its process was killed is read on fro
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from comp.arrays import file_of, read_content
 from comp.chunks import CHUNK, ChunkStore, save_chunk
 from comp.engine import Engine, Job, Listener, Report
 from comp.spec import Resize
@@ -132,6 +134,7 @@ class FileIndex:
         self.data_dir = data_dir.resolve()
         self.path = cache_dir / "images" / "files" / f"{key_of(str(self.data_dir))[:16]}.json"
         self._known: dict[str, tuple[int, int, str]] = {}
+        self._of_rows: dict[str, tuple[int, int] | None] = {}
         for store in stores:  # what a killed run had read is written in the chunks only
             prefix = f"{self.data_dir}{os.sep}"
             found = {path.removeprefix(prefix): entry for path, entry in store.files.items() if path.startswith(prefix)}
@@ -141,18 +144,23 @@ class FileIndex:
 
     def is_there(self, path: str) -> bool:
         """Return whether the file exists now."""
-        return (self.data_dir / path).is_file()
+        return self._now(path) is not None
 
     def sha(self, path: str) -> str:
         """Return the file's content hash if it is known and the file is unchanged, else the empty string."""
         known = self._known.get(path)
         if known is None:
             return ""
-        try:
-            now = (self.data_dir / path).stat()
-        except FileNotFoundError:
-            return ""
-        return known[2] if (now.st_size, now.st_mtime_ns) == known[:2] else ""
+        return known[2] if self._now(path) == known[:2] else ""
+
+    def _now(self, path: str) -> tuple[int, int] | None:
+        """Return size and time of a path's file, None where there is none; a file of many rows is asked once, not for each."""
+        file = file_of(path)
+        if file == path:
+            return _size_and_time(self.data_dir / file)
+        if file not in self._of_rows:
+            self._of_rows[file] = _size_and_time(self.data_dir / file)
+        return self._of_rows[file]
 
     def add(self, entries: Iterable[Sequence[Any]]) -> None:
         """Take over what jobs read: (path, size, mtime, hash)."""
@@ -161,6 +169,14 @@ class FileIndex:
     def save(self) -> None:
         """Write it down; a save that is lost costs one more reading of the files, nothing else."""
         write_json(self.path, self._known)
+
+
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # as absent as if it had never been there
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def decode_jobs(data_dir: Path, paths: Sequence[str], specs: Sequence[PixelSpec], cache_dir: Path) -> list[Job]:
@@ -205,8 +221,8 @@ def _read_file(path: Path, chunks: list[_Chunk]) -> list[Any] | None:
     from comp.decode import Unreadable, decode
 
     try:
-        status = path.stat()
-        data = path.read_bytes()
+        status = Path(file_of(str(path))).stat()
+        data = read_content(path)
     except OSError:  # it went away, or may not be read: as absent as if it had never been there
         return None
     sha = sha256_of(data)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comp.console import say
-from comp.registry import load
+from comp.registry import load, load_layout
 from comp.spec import Competition
 from comp.store import locked
-from comp.tables import find_data_dir
+from comp.tables import find_data_dir, read_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA_ROOT = Path("data")
 
@@ -37,6 +41,15 @@ def find_source(competition: Competition, data: Path | None = None, data_root: P
         named = data.expanduser() if data else None  # not every shell expands DATA=~/photos
         return Source(find_data_dir(competition, named, data_root))
     return _drawn(competition.sample, data_root)
+
+
+def answers_of(competition: Competition, source: Source) -> tuple[pd.DataFrame, str] | None:
+    """Return the labels of the test rows where they are known, and in words whence; only a finished CSV is held against them."""
+    if source.answers is not None:
+        return read_csv(source.answers), "the sample's answers"
+    known = getattr(load_layout(competition.layout), "answers", None)
+    table = known(competition, source.folder) if known else None
+    return None if table is None else (table, "the labels that the data carry")
 
 
 def _drawn(name: str, data_root: Path) -> Source:

@@ -45,6 +45,7 @@ class Competition:
         folders: Names the folder is looked for under, below DATA_ROOT (an absolute path stands for itself).
         candidates: What is trained where the person names nothing.
         epochs_scale: What every preset's epochs from scratch are multiplied by; below 1 for what is learnt quickly.
+        strength_scale: The same for the strength of augmentation from scratch; above 1 where few photos are seen many times.
         slug: Name of the competition on Kaggle, or None: what is uploaded to, and where data come from first.
         sources: Further places to download the data from, the first that is named is used where there is no slug:
             `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` (Hugging Face), or `https://...#sha256=HASH`.
@@ -78,6 +79,7 @@ class Competition:
     positive: str | None = None
     candidates: tuple[str, ...] = ("scratch_cnn",)
     epochs_scale: float = 1.0
+    strength_scale: float = 1.0
     n_folds: int = 5
     fold_seed: int = 2026
     slug: str | None = None
@@ -181,6 +183,7 @@ class Recipe:
         head: `dense`, or `cosine`: the angle to a class's vector, `margin` harder in training.
         condition: What training does with what is known of a row besides its photo (the phylum): nothing, an `input` of the head,
             or `split`: one model for each of its values.
+        optimizer: `adamw`, or `hyperrule`: SGD as BiT's HyperRule has it, which sets rate, batch, epochs and mixup too (`full`).
     """
 
     pixels: int = 96
@@ -211,10 +214,14 @@ class Recipe:
     head: Literal["dense", "cosine"] = "dense"
     margin: float = 0.1
     condition: Literal["no", "input", "split"] = "no"
+    optimizer: Literal["adamw", "hyperrule"] = "adamw"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, as it stands in `run.json`."""
-        return asdict(self)
+        values = asdict(self)
+        if self.optimizer == "adamw":  # runs from before there was a choice keep their keys
+            del values["optimizer"]
+        return values
 
 
 @dataclass(frozen=True)

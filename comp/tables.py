@@ -16,9 +16,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from comp.arrays import file_of
 from comp.errors import BadInput
 from comp.registry import did_you_mean, load_layout
 from comp.spec import Competition
+
+MOST_ABSENT = 0.05  # share of photos without which a folder still counts as holding a competition's data
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,9 @@ class Tables:
 
 
 def find_data_dir(competition: Competition, data: Path | None, data_root: Path) -> Path:
-    """Return the folder of raw files: the one given, else the first of the competition's names that is there.
+    """Return the folder of raw files: the one given, else the first of the competition's names whose data are there.
+
+    Where none of the folders is whole, it is the first that is there at all, so that what it lacks is told.
 
     Args:
         data: What DATA= says, or None.
@@ -56,11 +61,24 @@ def find_data_dir(competition: Competition, data: Path | None, data_root: Path) 
     if data is not None:
         return data.expanduser()
     places = [data_root.expanduser() / Path(folder).expanduser() for folder in competition.folders]
-    for place in places:
-        if place.is_dir():
-            return place
+    there = [place for place in places if place.is_dir()]
+    if there:
+        whole = (place for place in there if len(there) == 1 or not what_lacks(competition, place))
+        return next(whole, there[0])
     looked = f"looked for {', '.join(map(str, places))}" if places else "it names no folder to look for"
     raise BadInput(f"no data for {competition.name}: {looked}; say where it lies: DATA=folder")
+
+
+def what_lacks(competition: Competition, data_dir: Path) -> str:
+    """Return why a folder does not hold a competition's data (no table, or fewer than 95 % of its photos), or the empty string."""
+    try:
+        check_folder(data_dir)
+        tables: Tables = load_layout(competition.layout).read(competition, data_dir)
+    except BadInput as error:
+        return str(error)
+    paths = [*tables.train["path"], *([] if tables.test is None else tables.test["path"])]
+    absent = absent_paths(data_dir, paths)
+    return _counted(data_dir, absent, len(paths)) if len(absent) > MOST_ABSENT * len(paths) else ""
 
 
 def read_tables(competition: Competition, data_dir: Path, allow_missing: bool = False) -> Tables:
@@ -237,7 +255,7 @@ def absent_paths(data_dir: Path, paths: Iterable[str]) -> list[str]:
 
     Each folder is listed once; no file is looked up by itself, so 12,000 photos take a moment on any file system.
     """
-    split = [(path, *os.path.split(path)) for path in paths]
+    split = [(path, *os.path.split(file_of(path))) for path in paths]
     names: dict[str, set[str]] = defaultdict(set)
     for folder in {folder for _, folder, _ in split}:
         names[folder] = _file_names(data_dir / folder)

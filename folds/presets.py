@@ -12,6 +12,7 @@ from typing import Any
 from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Backbone, Candidate, Competition, Fit, Recipe
+from folds.by_rule import RULE, by_rule, side_by_rule
 
 # Heads and tails start from features that are good already: 16 bits of them, a high rate for the head, many short epochs.
 _HEAD: Mapping[str, Any] = {
@@ -29,7 +30,14 @@ _TAIL: Mapping[str, Any] = {
     "tta_views": 2,
     "head_epochs": 40,
 }
-_FULL: Mapping[str, Any] = {"learning_rate": 1e-3, "depth_decay": 0.85, "dropout": 0.4, "tta_views": 2, "unfreeze": 0.3}
+_FULL: Mapping[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "depth_decay": 0.85,
+    "dropout": 0.4,
+    "tta_views": 2,
+    "unfreeze": 0.3,
+}
 
 PRESETS: Mapping[str, Mapping[Fit, Mapping[str, Any]]] = {
     "quick": {
@@ -48,7 +56,9 @@ PRESETS: Mapping[str, Mapping[Fit, Mapping[str, Any]]] = {
         "scratch": {"pixels": 96, "epochs": 64, "strength": 0.4},
         "probe": {**_HEAD, "pixels": 224, "epochs": 80, "views": 10, "strength": 0.5},
         "tail": {**_TAIL, "pixels": 224, "epochs": 12, "views": 10, "strength": 0.5},
-        "full": {**_FULL, "pixels": 224, "epochs": 8, "strength": 0.4},
+        # here a backbone's own optimizer counts (BiT's HyperRule): its steps are more than shorter presets have
+        "full": {name: value for name, value in _FULL.items() if name != "optimizer"}
+        | {"pixels": 224, "epochs": 8, "strength": 0.4},
     },
 }
 DEFAULT_PRESET = "standard"
@@ -63,7 +73,7 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     """Return the candidate with its variant, fit and pixels filled in, and the recipe that the preset gives it.
 
     A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
-    for, else the preset's, but never larger than the competition's photos.
+    for, else the preset's, but never larger than the competition's photos; or what BiT's HyperRule says, where it is used.
 
     Raises:
         BadInput: If the preset is unknown.
@@ -72,11 +82,15 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     backbone = load_backbone(candidate.backbone)
     fit = candidate.fit or "scratch"
     values = {**backbone.recipe.get(fit, {}), **PRESETS[preset][fit]}
-    recipe = replace(Recipe(), **values)
-    pixels = candidate.pixels or min(recipe.pixels, competition.pixels)
+    recipe = by_rule(replace(Recipe(), **values))
+    largest = side_by_rule(competition.pixels) if recipe.optimizer == RULE else min(recipe.pixels, competition.pixels)
+    pixels = candidate.pixels or largest
     epochs = max(1, round(recipe.epochs * competition.epochs_scale)) if fit == "scratch" else recipe.epochs
+    strength = min(1.0, recipe.strength * competition.strength_scale) if fit == "scratch" else recipe.strength
     variant = candidate.variant or variant_for(backbone, fit)
-    return Candidate(candidate.backbone, variant, fit, pixels), replace(recipe, pixels=pixels, epochs=epochs)
+    return Candidate(candidate.backbone, variant, fit, pixels), replace(
+        recipe, pixels=pixels, epochs=epochs, strength=strength
+    )
 
 
 def check_preset(preset: str) -> None:

@@ -61,7 +61,7 @@ def choose(asked: str | None, competition: Competition, preset: str, ways: Ways)
     choices: list[Choice] = []
     notes: list[str] = []
     for candidate in named:
-        found, why_not = _weights_of(candidate, ways, is_named=asked is not None)
+        found, why_not = weights_of(candidate, ways, is_named=asked is not None)
         if why_not and asked is None:
             notes.append(f"{candidate} left out: {why_not}")
             continue
@@ -76,8 +76,11 @@ def choose(asked: str | None, competition: Competition, preset: str, ways: Ways)
 Found = WeightsFile | Weights | None
 
 
-def _weights_of(candidate: Candidate, ways: Ways, is_named: bool) -> tuple[Found, str]:
+def weights_of(candidate: Candidate, ways: Ways, is_named: bool) -> tuple[Found, str]:
     """Return a candidate's weights, on disk or to be fetched, and why there are none although it could have some.
+
+    Args:
+        is_named: Whether the person asked for this very candidate: then weights of any size are fetched.
 
     Raises:
         BadInput: If its fit needs weights that cannot be had.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from submissions import notebook_cli
+from submissions import bench_cli, notebook_cli
 from submissions.kaggle_cli import add_commands
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 add_commands(app)
+bench_cli.add_commands(app)
 notebook_cli.add_commands(app)
 
 Competition = Annotated[str, typer.Option(help="Name of a competition, or ./file.py of one's own (COMP).")]

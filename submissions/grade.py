@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from comp.bootstrap import interval
 from comp.errors import BadInput, Refused
 from comp.metrics import metric
 from comp.spec import Competition
 from comp.tables import read_csv
 from submissions.check import check_frame
+
+OF_PROBABILITIES = frozenset({"log_loss", "auc", "top5"})
 
 
 def grade(file: Path, answers: Path, competition: Competition) -> dict[str, float]:
@@ -36,7 +39,31 @@ def grade(file: Path, answers: Path, competition: Competition) -> dict[str, floa
 def grade_frame(
     frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
 ) -> dict[str, float]:
-    """Grade a submission that is read as text; rows are matched by id, so their order does not matter."""
+    """Grade a submission that is read as text; rows are matched by id, so their order does not matter.
+
+    A CSV of labels has no score in metrics of probabilities.
+    """
+    truth, probabilities = matched(frame, ids, labels, competition, name)
+    also = [one for one in competition.also if competition.submission != "label" or one not in OF_PROBABILITIES]
+    scores = {one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *also)}
+    return {**scores, "n": len(frame)}
+
+
+def graded_interval(
+    frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
+) -> tuple[float, float]:
+    """Return the bootstrap interval (95 %) of a submission's score in the competition's metric, resampled within class."""
+    return interval(metric(competition.metric), *matched(frame, ids, labels, competition, name))
+
+
+def matched(
+    frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N,) class index and (N, C) probabilities of a submission's rows, after all checks; 0 or 1 where it tells labels.
+
+    Raises:
+        Refused: If it is malformed, or its ids are not those of the answers.
+    """
     id_column = competition.id_column
     if id_column not in frame.columns:
         raise Refused(f"{name}: it has no column {id_column!r}, only {', '.join(map(str, frame.columns))}")
@@ -51,11 +78,7 @@ def grade_frame(
     if frame[id_column].duplicated().any():
         raise Refused(f"{name}: id {frame[id_column][frame[id_column].duplicated()].iloc[0]!r} is there twice")
     truth = np.array([classes.index(wanted[row_id]) for row_id in frame[id_column]])
-    probabilities = _probabilities(frame, competition, classes)
-    scores = {
-        one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *competition.also)
-    }
-    return {**scores, "n": len(frame)}
+    return truth, _probabilities(frame, competition, classes)
 
 
 def _classes(frame: pd.DataFrame, competition: Competition, known: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from comp.sources import DATA_ROOT, Source, find_source
 from comp.spec import Competition
 from comp.tables import Tables, read_tables
 from comp.weights import PROJECT_FOLDER
+from folds.by_rule import for_rows
 from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.cv import unfinished_folds
 from folds.dataset import dataset_folder
@@ -140,6 +141,9 @@ def make_plan(settings: Settings) -> Plan:
         choices = [replace(one, recipe=replace(one.recipe, **conditioned)) for one in choices]
     source = find_source(competition, settings.data, settings.data_root)
     tables = read_tables(competition, source.folder, settings.allow_missing)
+    n_folds = number_of_folds(tables, settings.folds)
+    n_train = len(tables.train) * (n_folds - 1) // n_folds
+    choices = [replace(one, recipe=for_rows(one.recipe, n_train)) for one in choices]
     return Plan(
         settings=settings,
         competition=competition,
@@ -148,7 +152,7 @@ def make_plan(settings: Settings) -> Plan:
         choices=choices,
         notes=notes,
         seeds=list(range(settings.seed, settings.seed + settings.seeds)),
-        n_folds=number_of_folds(tables, settings.folds),
+        n_folds=n_folds,
         n_jobs=settings.jobs or n_cores(),
         specs=[PixelSpec(choice.recipe.pixels, competition.channels, competition.resize) for choice in choices],
     )

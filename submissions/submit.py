@@ -13,8 +13,8 @@ import pandas as pd
 from comp.console import relative, say, show_table
 from comp.engine import Engine, open_engine
 from comp.images import CACHE
+from comp.sources import answers_of
 from comp.store import read_marker
-from comp.tables import read_csv
 from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished_folds
 from folds.dataset import Dataset
 from folds.features import fill_banks, trim, wanted_banks
@@ -23,7 +23,7 @@ from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.combine import Combined, combine, show_combined
 from submissions.commands import command_line, show_next
-from submissions.grade import grade_frame
+from submissions.grade import grade_frame, graded_interval
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.repeats import assignment, other_assignment, repeat_facts, show_spreads, without_outside
@@ -225,6 +225,7 @@ def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]
             "folder": run_dir(dataset.folder, line.run).as_posix(),
             "tuned": tuned[line.run.candidate],
             "cv": _cv(line.scores[main]),
+            "also": {name: _cv(found) for name, found in line.scores.items() if name != main},
             "seconds": round(line.seconds, 1),
         }
         for line in lines
@@ -269,16 +270,18 @@ def _cv(found: Score) -> dict[str, float]:
 
 
 def _test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Line) -> dict[str, float] | None:
-    """Grade and show the CSV where answers are known: those of an embedded sample, or of the hold-out; else return None."""
+    """Grade and show the CSV where answers are known: those of a sample or of the data, or of the hold-out; else return None."""
     competition = plan.competition
-    if plan.source.answers is not None:
-        table = read_csv(plan.source.answers)
-        ids, labels, what = table[competition.id_column], table[competition.target_column], "the sample's answers"
+    known = None if plan.tables.test is None else answers_of(competition, plan.source)
+    if known is not None:
+        table, what = known
+        ids, labels = table[competition.id_column], table[competition.target_column]
     elif dataset.answers is not None:
         ids, labels, what = dataset.test["id"], dataset.answers, "the held-out tenth"
     else:
         return None
     scores = grade_frame(frame, ids, labels, competition, "the new submission")
+    low, high = graded_interval(frame, ids, labels, competition, "the new submission")
     name, cv = competition.metric, ensemble.scores[competition.metric]
     say(f"test {name} {scores[name]:.4f} on {scores['n']} rows ({what}); CV interval {cv.low:.4f} to {cv.high:.4f}")
-    return scores
+    return {**scores, "low": round(low, 6), "high": round(high, 6)}

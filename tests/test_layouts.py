@@ -68,10 +68,19 @@ def make_labelled_names(folder: Path) -> Competition:
     return base("labelled_names")
 
 
+def make_labels_by_id(folder: Path) -> Competition:
+    write_csv(folder / "train.csv", [["id", "kind"], *([Path(name).stem, label] for label, name in PHOTOS)])
+    for _, name in PHOTOS:
+        touch(folder / "train" / name)
+    return base("labels_by_id")
+
+
+ARRAYS = {"npz", "pixel_csv", "cifar_archive"}  # pictures that lie in one file: see test_arrays
 MAKERS: dict[str, Callable[[Path], Competition]] = {
     "table": make_table,
     "class_folders": make_class_folders,
     "labelled_names": make_labelled_names,
+    "labels_by_id": make_labels_by_id,
 }
 
 
@@ -85,7 +94,7 @@ def make(layout: str, folder: Path) -> Competition:
     return competition
 
 
-@pytest.fixture(params=names("comp.layouts"))
+@pytest.fixture(params=MAKERS)
 def laid_out(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Competition, Path]:
     folder = tmp_path / "a folder 貓"
     folder.mkdir()
@@ -98,7 +107,7 @@ def read(laid_out: tuple[Competition, Path]) -> Tables:
 
 
 def test_every_layout_is_under_contract() -> None:
-    assert set(MAKERS) == set(names("comp.layouts"))
+    assert {*MAKERS, *ARRAYS} == set(names("comp.layouts"))
 
 
 def test_labels_are_the_words_that_were_written(laid_out: tuple[Competition, Path]) -> None:
@@ -304,3 +313,20 @@ def test_labelled_names_without_a_label_are_one_line(tmp_path: Path) -> None:
         touch(tmp_path / "train" / name)
     with pytest.raises(BadInput, match=r"1 of 2 photos .* dog1.jpg"):
         read_tables(base("labelled_names"), tmp_path)
+
+
+def test_a_label_without_its_photo_counts_as_an_absent_photo(tmp_path: Path) -> None:
+    competition = make("labels_by_id", tmp_path)
+    (tmp_path / "train" / "2.JPG").unlink()
+    with pytest.raises(BadInput, match=r"1 of 10 photos are named but absent .*train/2\.jpg"):
+        read_tables(competition, tmp_path)
+
+
+def test_train_and_test_may_be_numbered_alike(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", [["id", "kind"], ["2", "frog"], ["1", "cat"]])
+    for name in ("train/1.png", "train/2.png", "test/1.png", "test/2.png"):
+        touch(tmp_path / name)
+    tables = read_tables(base("labels_by_id"), tmp_path)
+    assert tables.test is not None
+    assert (list(tables.train["id"]), list(tables.test["id"])) == (["train/2", "train/1"], ["1", "2"])
+    assert list(tables.train["path"]) == ["train/2.png", "train/1.png"]

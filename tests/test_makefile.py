@@ -364,6 +364,7 @@ def test_every_option_is_one_that_its_command_knows(ready: Checkout) -> None:
         "ledger",
         "leaderboard",
         "report",
+        "bench",
     ):
         package, command, *words = words_of(ready.make(target, *given))[1:]
         group: Any = get_command(importlib.import_module(f"{package}.cli").app)

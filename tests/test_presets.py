@@ -54,6 +54,13 @@ def test_a_competition_may_shorten_what_is_trained_from_scratch() -> None:
     assert complete(Candidate("mobilenet", fit="probe"), "quick", half)[1].epochs == PRESETS["quick"]["probe"]["epochs"]
 
 
+def test_a_competition_may_ask_for_stronger_augmentation_from_scratch() -> None:
+    strong = replace(RARE_SPECIES, strength_scale=1.5)
+    assert complete(Candidate("scratch_cnn"), "standard", strong)[1].strength == pytest.approx(0.45)
+    assert complete(Candidate("mobilenet", fit="probe"), "standard", strong)[1].strength == 0.5
+    assert complete(Candidate("scratch_cnn"), "best", replace(strong, strength_scale=9.0))[1].strength == 1.0
+
+
 def test_unknown_preset_is_one_line() -> None:
     with pytest.raises(BadInput, match="quick, standard, best"):
         complete(Candidate("scratch_cnn"), "fast", RARE_SPECIES)

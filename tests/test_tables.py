@@ -23,6 +23,7 @@ from comp.tables import (
     read_csv,
     read_tables,
     shown,
+    what_lacks,
 )
 
 REAL = Path(__file__).parents[1] / os.environ.get("REAL_DATA", "../shared/data")
@@ -267,6 +268,23 @@ def test_find_data_dir_prefers_what_is_given_then_the_first_name_there(tmp_path:
     assert find_data_dir(COMPETITION, None, tmp_path) == tmp_path / "second"
     (tmp_path / "first").mkdir()
     assert find_data_dir(COMPETITION, None, tmp_path) == tmp_path / "first"
+
+
+def test_of_several_folders_the_first_with_nineteen_in_twenty_photos_is_taken(tmp_path: Path) -> None:
+    for folder, n_photos in (("first", 18), ("second", 19)):
+        (tmp_path / folder / "photos").mkdir(parents=True)
+        rows = "".join(f"{i},{'ab'[i % 2]},photos/{i}.jpg\n" for i in range(20))
+        (tmp_path / folder / "train.csv").write_text("id,label,path\n" + rows)
+        for i in range(n_photos):
+            (tmp_path / folder / "photos" / f"{i}.jpg").touch()
+    competition = Competition(
+        name="x", title="", layout="table", id_column="id", target_column="label", path_column="path",
+        submission="label", folders=("none", "first", "second"),
+    )  # fmt: skip
+    assert find_data_dir(competition, None, tmp_path) == tmp_path / "second"
+    assert "2 of 20 photos are named but absent" in what_lacks(competition, tmp_path / "first")
+    (tmp_path / "second" / "train.csv").unlink()
+    assert find_data_dir(competition, None, tmp_path) == tmp_path / "first", "so that what it lacks is told"
 
 
 def test_find_data_dir_takes_an_absolute_folder_as_it_is(tmp_path: Path) -> None:

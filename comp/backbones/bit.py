@@ -107,7 +107,7 @@ BACKBONE = Backbone(
     variants=tuple(SIZES),
     default_variant="R50x1",
     scratch_variant="tiny",
-    recipe={"scratch": {"learning_rate": 0.008}},
+    recipe={"scratch": {"learning_rate": 0.008}, "full": {"optimizer": "hyperrule"}},
     # the head of 21,843 classes is more than half of each file
     weights={"R50x1": _published("R50x1", 273.0), "R101x1": _published("R101x1", 349.0)},
     parameters={"R50x1": 23_500_352, "R101x1": 42_492_480},

@@ -1,0 +1,225 @@
+"""Benchmark tracks as data: which competitions are scored together, with which candidates and budget, beside which published number.
+
+A track is trained by the same harness as `make submit`; nothing here does anything. Candidates whose weights are nowhere are left
+out; where none is left, `otherwise` is trained. Fits are named, so that a candidate means the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A result that others published of the same task.
+
+    Attributes:
+        score: As they write it, with its metric.
+        source: Who says so, and where.
+        catch: Why it is not to be compared one to one with ours.
+    """
+
+    score: str
+    source: str
+    catch: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One competition of a track, and what is trained on it.
+
+    Attributes:
+        candidates: By preset, as BACKBONES takes them, as large as the track's minutes allow.
+        otherwise: What is trained where the weights of none of them are there.
+        folds: Number of folds by preset, where it is not the competition's own.
+    """
+
+    competition: str
+    candidates: Mapping[str, str]
+    otherwise: str = ""
+    folds: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """Competitions that are benchmarked together.
+
+    Attributes:
+        minutes: The longest that it may take on two cores, by preset.
+        sample: What stands in for it, labelled so, where there are no data at all.
+    """
+
+    name: str
+    title: str
+    entries: tuple[Entry, ...]
+    published: tuple[Published, ...]
+    minutes: Mapping[str, int]
+    sample: Entry | None = None
+
+
+HOUR = {"quick": 8, "standard": 60, "best": 240}
+SCRATCH = "scratch_cnn:small:scratch"
+
+# All of the mission that learns on features; in their order, those whose weights are there.
+_FROZEN = (
+    "mobilenet:probe vgg16:probe resnet:probe efficientnet_v2:probe convnext:probe bit:R50x1:probe mlp_mixer:B/16:probe"
+)
+_CIFAR = {
+    "quick": "small_resnet:tiny:scratch mlp_mixer:tiny:scratch fnet:tiny:scratch gmlp:tiny:scratch",
+    "standard": "small_resnet:8/64:scratch mlp_mixer:micro/4:scratch fnet:micro/4:scratch gmlp:micro/4:scratch",
+    "best": "small_resnet:8/64:scratch mlp_mixer:micro/4:scratch fnet:micro/4:scratch gmlp:micro/4:scratch",
+}
+_DIGITS = {
+    "quick": "mlp:512x2:scratch small_cnn:tiny:scratch",
+    "standard": "mlp:512x2:scratch small_cnn:base:scratch",
+    "best": "mlp:1024x2:scratch small_cnn:small:scratch small_cnn:base:scratch",
+}
+
+TRACKS: tuple[Track, ...] = (
+    Track(
+        name="family",
+        title="family of an animal, phylum known",
+        entries=(
+            Entry(
+                competition="rare_species",
+                candidates={
+                    "quick": "mobilenet:probe",
+                    "standard": f"scratch_cnn:base:scratch {_FROZEN} mobilenet:tail",
+                    "best": f"scratch_cnn:base:scratch {_FROZEN} mobilenet:tail resnet:tail vgg16:tail bit:R50x1:tail",
+                },
+                otherwise=f"{SCRATCH}:64px",
+            ),
+        ),
+        published=(
+            Published(
+                score="macro-F1 82.7 to 82.9 %, accuracy 84.6 to 84.8 %",
+                source="best student project 2024/25, ConvNeXtBase frozen at 224 px",
+                catch="Rare Species, 202 families; one split, 1,199 test photos, of seen species",
+            ),
+        ),
+        minutes=HOUR,
+        sample=Entry(
+            competition="specimens",
+            candidates=dict.fromkeys(("quick", "standard", "best"), "scratch_cnn:tiny:scratch vgg16:tiny:scratch"),
+        ),
+    ),
+    Track(
+        name="cats_vs_dogs",
+        title="cat or dog",
+        entries=(
+            Entry(
+                competition="cats_vs_dogs",
+                candidates={
+                    "quick": f"{SCRATCH}:64px mobilenet:probe",
+                    "standard": "scratch_cnn:base:scratch:96px mobilenet:probe",
+                    "best": "scratch_cnn:base:scratch:128px mobilenet:probe mobilenet:tail resnet:probe",
+                },
+                folds={"quick": 3},
+            ),
+        ),
+        published=(
+            Published(
+                score="accuracy 95.75 % in the best epoch, 87.10 % in the last",
+                source="Keras example image_classification_from_scratch, CNN at 180 px, 25 epochs, 23,410 photos",
+                catch="valid accuracy, the best epoch picked on the same photos; no test set",
+            ),
+            Published(
+                score="log-loss 0.03882 / 0.05038 / 0.06127 / 0.12216 (gold, silver, bronze, median)",
+                source="Kaggle dogs-vs-cats-redux, private leaderboard",
+                catch="25,000 train photos, any pre-trained network",
+            ),
+        ),
+        minutes=HOUR,
+    ),
+    Track(
+        name="flowers",
+        title="kind of a flower",
+        entries=(
+            Entry(
+                competition="flowers",
+                candidates={
+                    "quick": "bit:R50x1:probe mobilenet:probe",
+                    "standard": "bit:R50x1:probe mobilenet:probe mobilenet:tail",
+                    "best": "bit:R50x1:full bit:R50x1:probe mobilenet:probe mobilenet:tail efficientnet_v2:probe",
+                },
+                otherwise=f"{SCRATCH}:64px",
+            ),
+        ),
+        published=(
+            Published(
+                score="accuracy 97.27 %",
+                source="Keras example bit, BiT-M-R50x1 with HyperRule on tf_flowers",
+                catch="valid accuracy, stopped early on the same photos; 85 % of 3,670 photos to learn from",
+            ),
+        ),
+        minutes=HOUR,
+    ),
+    Track(
+        name="cifar",
+        title="kind of thing on 32 x 32 pixels",
+        entries=(
+            # networks that are far from done learn more from twice the passes than from a fifth more photos
+            Entry(competition="cifar10", candidates=_CIFAR, folds={"quick": 2, "standard": 3, "best": 3}),
+            Entry(competition="cifar100", candidates=_CIFAR, folds={"quick": 2, "standard": 2, "best": 3}),
+        ),
+        published=(
+            Published(
+                score="CIFAR-100 top-1 / top-5: MLP-Mixer 47.58 / 77.18, FNet 46.63 / 76.47, gMLP 50.64 / 78.28 %",
+                source="Keras example mlp_image_classification, 50 epochs at 64 px",
+                catch="50,000 train photos",
+            ),
+            Published(
+                score="CIFAR-10 accuracy 97.2 %, CIFAR-100 86.5 %",
+                source="BiT-M-R50x1, arXiv 1912.11370 and its repository",
+                catch="pre-trained on 14 million photos, tuned on all 50,000",
+            ),
+        ),
+        minutes={"quick": 8, "standard": 75, "best": 240},
+    ),
+    Track(
+        name="mnist",
+        title="which digit was written",
+        entries=(
+            Entry(competition="mnist", candidates=_DIGITS, folds={"quick": 2}),
+            Entry(competition="digit_recognizer", candidates=_DIGITS, folds={"quick": 2}),
+        ),
+        published=(
+            Published(
+                score="test accuracy 99.22 %",
+                source="Keras example mnist_convnet",
+                catch="one training, as it came out",
+            ),
+            Published(
+                score="test accuracy up to 99.91 %",
+                source="ensembles of small CNNs, arXiv 2008.10400",
+                catch="the best of many draws, picked by the test score",
+            ),
+        ),
+        minutes=HOUR,
+        sample=Entry(
+            competition="digits",
+            candidates=dict.fromkeys(("quick", "standard", "best"), "mlp:tiny:scratch small_cnn:tiny:scratch"),
+        ),
+    ),
+    Track(
+        name="handwriting",
+        title="transcript of a handwritten word",
+        entries=(
+            Entry(competition="handwriting", candidates=dict.fromkeys(("quick", "standard", "best"), "crnn:scratch")),
+        ),
+        published=(
+            Published(
+                score='"mean edit distance" 17.8',
+                source="Keras example handwriting_recognition, IAM words",
+                catch="padding is counted, so it is no rate of errors",
+            ),
+            Published(
+                score="CER about 10 %, exact words about 75 %",
+                source="SimpleHTR, IAM words",
+                catch="IAM: other writers, 115,000 words",
+            ),
+        ),
+        minutes=HOUR,
+    ),
+)

@@ -1,0 +1,215 @@
+"""`make bench` on minis: what is scored, what is left out by name, what it exits with, and the table that comes of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from comp import machine
+from comp.errors import BadInput
+from comp.tables import read_csv
+from submissions import bench as bench_module
+from submissions.available import candidates_of, find_place
+from submissions.bench import FAILED, MISSING, Outcome, bench, chosen_tracks
+from submissions.bench_table import END, START, write_bench_table
+from submissions.grade import grade_frame
+from submissions.plan import Settings
+
+PROJECT = Path(__file__).resolve().parents[1]
+COLUMNS = ["track", "competition", "kind", "candidate", "metric", "score", "low", "high", "seconds", "rows", "csv"]
+
+
+def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pictures of 8 px whose brightness is their class, with noise."""
+    labels = np.arange(n) % 3
+    noise = np.random.default_rng(seed).integers(-20, 21, (n, 8, 8))
+    return (labels[:, None, None] * 80 + 40 + noise).astype(np.uint8), labels.astype(np.uint8)
+
+
+def settings(root: Path, **given: object) -> Settings:
+    common = {"data_root": root, "preset": "quick", "engine": "inline", "jobs": 1, "folds": 2, "weights": "none"}
+    return Settings(**{**common, "backbones": "mlp:tiny:scratch:8px", **given})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Work in a folder whose DATA_ROOT has MNIST and one broken competition: flowers of a single kind."""
+    folder = tmp_path_factory.mktemp("bench home")
+    (folder / "data" / "mnist").mkdir(parents=True)
+    (x_train, y_train), (x_test, y_test) = digits(96, 1), digits(12, 2)
+    np.savez(folder / "data" / "mnist" / "mnist.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def scored(home: Path) -> tuple[Outcome, str]:
+    """Return what all tracks come to where only MNIST is there, and what was printed."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        outcome = bench(None, settings(home / "data"))
+    return outcome, printed.getvalue()
+
+
+def test_the_csv_has_a_row_for_each_score(scored: tuple[Outcome, str]) -> None:
+    outcome, _ = scored
+    assert outcome.status == 0 and outcome.path is not None and outcome.path.parent == Path("runs/bench")
+    table = pd.read_csv(outcome.path)
+    assert list(table.columns) == COLUMNS
+    assert list(zip(table["kind"], table["metric"], table["rows"], strict=True)) == [
+        ("candidate", "accuracy", 96),
+        ("candidate", "log_loss", 96),
+        ("ensemble", "accuracy", 96),
+        ("ensemble", "log_loss", 96),
+        ("test", "accuracy", 12),
+    ]
+    assert set(table["track"]) == set(table["competition"]) == {"mnist"}
+    assert (table["low"] <= table["score"]).all() and (table["score"] <= table["high"]).all()
+    assert (table["seconds"] > 0).all()
+
+
+def test_each_csv_is_there_and_its_test_score_is_what_the_answers_say(scored: tuple[Outcome, str]) -> None:
+    (csv,) = {row.csv for row in scored[0].rows}
+    frame = read_csv(Path(csv))
+    assert list(frame.columns) == ["ImageId", "Label"] and frame["ImageId"].tolist() == [str(i + 1) for i in range(12)]
+    labels = pd.Series([str(i % 3) for i in range(12)])
+    from comp.registry import load_competition
+
+    graded = grade_frame(frame, frame["ImageId"], labels, load_competition("mnist"), csv)
+    (test,) = [row for row in scored[0].rows if row.kind == "test"]
+    assert test.score == pytest.approx(graded["accuracy"], abs=1e-6) and "log_loss" not in graded, (
+        "labels have no log-loss"
+    )
+
+
+def test_what_has_no_data_is_left_out_by_name_with_where_to_put_it(scored: tuple[Outcome, str], home: Path) -> None:
+    told = scored[1].splitlines()
+    for competition in ("cats_vs_dogs", "flowers", "cifar10", "cifar100", "digit_recognizer"):
+        (line,) = [line for line in told if f"{competition} left out" in line]
+        assert f"put them into {home / 'data' / competition}" in line
+    assert any(line.startswith("track handwriting: handwriting left out") for line in told)
+
+
+def test_the_published_number_stands_there_with_its_catch(scored: tuple[Outcome, str]) -> None:
+    assert "published, mnist: test accuracy 99.22 % (Keras example mnist_convnet); the catch:" in scored[1]
+    assert "published, flowers" not in scored[1]
+
+
+def test_a_track_that_is_named_and_has_no_data_is_status_3(scored: tuple[Outcome, str], home: Path) -> None:
+    both = bench("mnist flowers mnist", settings(home / "data"))
+    assert both.status == MISSING and both.path is not None and both.path.is_file()
+    assert [row.score for row in both.rows] == [row.score for row in scored[0].rows], "folds are kept"
+    none = bench("flowers", settings(home / "data"))
+    assert (none.status, none.rows, none.path) == (MISSING, [], None)
+
+
+def test_a_competition_may_be_named_alone(home: Path) -> None:
+    (track,) = chosen_tracks("digit_recognizer")
+    assert track.name == "mnist" and [entry.competition for entry in track.entries] == ["digit_recognizer"]
+    assert bench("digit_recognizer", settings(home / "data")).status == MISSING
+    with pytest.raises(BadInput, match="no track is called 'minst'; known: family, "):
+        chosen_tracks("mnist minst")
+    with pytest.raises(BadInput, match="TRACKS is empty"):
+        chosen_tracks(" ")
+
+
+def test_a_track_that_fails_is_told_and_the_others_are_scored(
+    scored: tuple[Outcome, str], home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("mnist", "flowers/train/rose"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "mnist" / "mnist.npz").write_bytes((home / "data" / "mnist" / "mnist.npz").read_bytes())
+    cv2.imwrite(str(tmp_path / "flowers" / "train" / "rose" / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    outcome = bench("flowers mnist", settings(tmp_path))
+    assert outcome.status == FAILED and {row.track for row in outcome.rows} == {"mnist"}
+    assert "track flowers: flowers failed: all 1 train rows are of one class (rose)" in capsys.readouterr().out
+
+
+def test_without_any_data_the_samples_stand_in_and_say_so(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(bench_module, "_run", lambda track, entry, place, settings: ran.append(entry.competition) or [])
+    assert bench(None, settings(tmp_path / "nothing")).status == MISSING, "nothing was scored"
+    assert ran == ["specimens", "digits"]
+    assert "scikit-learn's digits are in the place of MNIST" in capsys.readouterr().out
+    ran.clear()
+    assert bench("mnist", settings(tmp_path / "nothing")).status == MISSING
+    assert ran == [], "a sample is never scored where data were named"
+
+
+def test_candidates_without_their_weights_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (track,) = chosen_tracks("flowers")
+    offline = replace(settings(tmp_path), backbones=None, weights=None, offline=True)
+    monkeypatch.chdir(tmp_path)
+    text, notes = candidates_of(track.entries[0], offline)
+    assert text == track.entries[0].otherwise
+    assert len(notes) == 2 and all("left out: its weights" in note for note in notes)
+    cats = chosen_tracks("cats_vs_dogs")[0].entries[0]
+    assert candidates_of(cats, offline)[0] == "scratch_cnn:small:scratch:64px"
+
+
+def test_too_few_photos_are_no_data(tmp_path: Path) -> None:
+    (tmp_path / "cifar10" / "train").mkdir(parents=True)
+    (tmp_path / "cifar10" / "trainLabels.csv").write_text("id,label\n1,cat\n2,frog\n")
+    place = find_place(chosen_tracks("cifar10")[0].entries[0], settings(tmp_path))
+    assert place.folder is None and "2 of 2 photos are named but absent" in place.why_not
+
+
+def test_the_table_is_written_between_the_marks(scored: tuple[Outcome, str], tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# A\n\n{START}\nold\n{END}\n\nB\n")
+    assert scored[0].path is not None
+    assert write_bench_table(readme, [scored[0].path]) == readme
+    text = readme.read_text()
+    assert text.startswith(f"# A\n\n{START}\n| track |") and text.endswith(f"\n{END}\n\nB\n") and "old" not in text
+    assert "| mnist | **ensemble**, test labels | accuracy " in text and "quick, " in text
+    assert "| mnist | test accuracy 99.22 % | Keras example mnist_convnet | one training, as it came out |" in text
+    write_bench_table(readme, [scored[0].path])
+    assert readme.read_text() == text
+    with pytest.raises(BadInput, match="is not there: the table is read"):
+        write_bench_table(readme, [tmp_path / "other.csv"])
+    readme.write_text("no marks")
+    with pytest.raises(BadInput, match="are not both there"):
+        write_bench_table(readme, [scored[0].path])
+
+
+def test_a_machine_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpu_name", lambda: "")
+    assert re.fullmatch(r"\d+ cores( with bfloat16)?, 7 jobs, tensorflow", machine.machine_class(7))
+    monkeypatch.setattr(machine, "gpu_name", lambda: "NVIDIA X")
+    assert machine.machine_class() == "NVIDIA X, tensorflow"
+
+
+def test_the_command_exits_with_3_and_one_line(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "submissions", "bench", "--tracks", "flowers", "--data-root", "nowhere"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == MISSING
+    assert done.stderr.splitlines() == [
+        "error: no track could be run: none of their data are there; see the lines above"
+    ]
+    assert "flowers left out" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_samples_are_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = bench(None, Settings(data_root=tmp_path / "data", preset="quick", weights="none"))
+    best = {row.competition: row.score for row in outcome.rows if row.kind == "test" and row.metric != "log_loss"}
+    assert outcome.status == 0 and set(best) == {"specimens", "digits"} and best["digits"] > 0.95
