@@ -12,13 +12,13 @@ import pandas as pd
 from comp.bootstrap import resampled_scores
 from comp.console import say, show_table
 from comp.errors import BadInput
+from comp.marks import Marks, markdown
 from comp.metrics import Floats, Metric, metric
 from comp.spec import Competition
 from comp.store import write_text
 from folds.dataset import Dataset
 from folds.oof import read_predictions
 from folds.runs import plan_of
-from submissions.marks import Marks, markdown
 from submissions.matched import Matched, match
 from submissions.phylum import IN_TRAINING, learn
 from submissions.postprocess import Step

@@ -190,7 +190,7 @@ def _write(rows: Sequence[Row], settings: Settings) -> Path:
     import pandas as pd
 
     from comp.machine import machine_class
-    from submissions.commands import command_line
+    from comp.typed import command_line
 
     now = time.gmtime()
     path = RUNS / "bench" / f"{time.strftime('%Y%m%dT%H%M%SZ', now)}.csv"

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from comp.errors import BadInput
+from comp.marks import Marks, markdown
 from comp.registry import load_competition
-from comp.store import read_json, write_text
+from comp.store import read_json
 from comp.tables import read_csv
 from comp.tracks import TRACKS
-from submissions.commands import portable
+from comp.typed import portable
 
-START, END = "<!-- bench: written by `make bench` -->", "<!-- end of bench -->"
+MARKS = Marks("<!-- bench: written by `make bench` -->", "<!-- end of bench -->")
 COLUMNS = ("track", "candidate", "ours, 95 % interval", "rows", "time", "preset, machine, date")
 
 
@@ -24,18 +25,23 @@ def bench_tables(files: Sequence[Path]) -> str:
         BadInput: If a file lacks its facts beside it.
     """
     runs = [_read(file) for file in files]
-    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
-    lines += [" | ".join(_row(group, facts)) for rows, facts in runs for group in _grouped(rows)]
-    table = "\n".join(f"| {line} |" for line in lines)
+    table = markdown(COLUMNS, [_row(group, facts) for rows, facts in runs for group in _grouped(rows)])
     ran = {row["track"] for rows, _ in runs for row in rows}
     published = [
-        f"| {track.name} | {one.score} | {one.source} | {one.catch} |"
+        [track.name, one.score, one.source, one.catch]
         for track in TRACKS
         for one in (track.published if track.name in ran else ())
     ]
-    head = "| track | published | source | catch |\n| --- | --- | --- | --- |"
     commands = dict.fromkeys(f"`{portable(facts['command'])}`" for _, facts in runs)
-    return "\n".join([table, "", head, *published, "", f"Written from {', '.join(commands)}."])
+    return "\n".join(
+        [
+            table,
+            "",
+            markdown(("track", "published", "source", "catch"), published),
+            "",
+            f"Written from {', '.join(commands)}.",
+        ]
+    )
 
 
 def _read(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -87,9 +93,4 @@ def write_bench_table(readme: Path, files: Sequence[Path]) -> Path:
     Raises:
         BadInput: If the file lacks the marks.
     """
-    text = readme.read_text()
-    if START not in text or END not in text.partition(START)[2]:
-        raise BadInput(f"{readme}: the marks {START} and {END} are not both there")
-    before, _, rest = text.partition(START)
-    write_text(readme, f"{before}{START}\n{bench_tables(files)}\n{END}{rest.partition(END)[2]}")
-    return readme
+    return MARKS.write(readme, bench_tables(files))

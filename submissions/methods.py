@@ -8,7 +8,7 @@ from typing import Any
 
 from comp.console import say, show_table
 from comp.errors import BadInput
-from submissions.marks import Marks, markdown
+from comp.marks import Marks, markdown
 from submissions.stored import read_manifest
 
 MARKS = Marks(

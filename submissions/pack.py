@@ -16,11 +16,11 @@ from comp.errors import BadInput, Refused
 from comp.registry import load_backbone
 from comp.spec import Competition
 from comp.store import MARKER, read_json, read_marker, write_json, write_text
+from comp.typed import portable
 from folds.dataset import Dataset
 from folds.predict import plans_of
 from folds.runs import MODEL, RUNS, RunPlan, fold_dir, views_dir
 from submissions.bundle import CLASSES, COMPETITION, ENSEMBLE, FOLD_TABLE, SOURCE, WEIGHTS
-from submissions.commands import portable
 from submissions.predict import newest_csv
 from submissions.stored import read_manifest, rebuild
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from comp.errors import BadInput
+from comp.marks import Marks, markdown
 from comp.store import read_json
-from submissions.commands import portable
-from submissions.marks import Marks, markdown
+from comp.typed import portable
 
 MARKS = Marks("<!-- results: written by `make results` -->", "<!-- end of results -->")
 COLUMNS = [

@@ -15,6 +15,7 @@ from comp.engine import Engine, open_engine
 from comp.images import CACHE
 from comp.sources import answers_of
 from comp.store import read_marker
+from comp.typed import command_line
 from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished_folds
 from folds.dataset import Dataset
 from folds.features import fill_banks, trim, wanted_banks
@@ -22,7 +23,7 @@ from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.combine import Combined, combine, show_combined
-from submissions.commands import command_line, show_next
+from submissions.commands import show_next
 from submissions.grade import grade_frame, graded_interval
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights

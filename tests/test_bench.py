@@ -23,7 +23,7 @@ from comp.tables import read_csv
 from submissions import bench as bench_module
 from submissions.available import candidates_of, find_place
 from submissions.bench import FAILED, MISSING, Outcome, bench, chosen_tracks
-from submissions.bench_table import END, START, write_bench_table
+from submissions.bench_table import MARKS, write_bench_table
 from submissions.grade import grade_frame
 from submissions.plan import Settings
 
@@ -173,11 +173,15 @@ def test_too_few_photos_are_no_data(tmp_path: Path) -> None:
 
 def test_the_table_is_written_between_the_marks(scored: tuple[Outcome, str], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"# A\n\n{START}\nold\n{END}\n\nB\n")
+    readme.write_text(f"# A\n\n{MARKS.start}\nold\n{MARKS.end}\n\nB\n")
     assert scored[0].path is not None
     assert write_bench_table(readme, [scored[0].path]) == readme
     text = readme.read_text()
-    assert text.startswith(f"# A\n\n{START}\n| track |") and text.endswith(f"\n{END}\n\nB\n") and "old" not in text
+    assert (
+        text.startswith(f"# A\n\n{MARKS.start}\n| track |")
+        and text.endswith(f"\n{MARKS.end}\n\nB\n")
+        and "old" not in text
+    )
     assert "| mnist | **ensemble**, test labels | accuracy " in text and "quick, " in text
     assert "| mnist | test accuracy 99.22 % | Keras example mnist_convnet | one training, as it came out |" in text
     write_bench_table(readme, [scored[0].path])

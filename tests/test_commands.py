@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from submissions.commands import base_command, command_line, portable
+from comp.typed import command_line, portable
+from submissions.commands import base_command
 from submissions.plan import Settings
 
 

@@ -1,7 +1,8 @@
-"""Tables of the README are what a command found: methods with their gaps from a manifest, ways to use the phylum from runs."""
+"""Tables of the README are what a command found: methods with their gaps from a manifest, ways to use the phylum from runs, tuned recipes from their files."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import pytest
 
 from comp.errors import BadInput
+from comp.marks import Marks
 from comp.store import write_json
 from folds.oof import read_predictions
 from submissions.ablate import MARKS as PHYLUM
 from submissions.ablate import ablate, show_ablation
 from submissions.combine import combine
-from submissions.marks import Marks
 from submissions.methods import MARKS, show_methods
 from tests.made import SQUARES, squares_dataset
 from tests.made_runs import finished_run
+from tuning.results import tuned_table
 
 PHYLA = replace(SQUARES, condition_column="phylum")
 CV = {"score": 0.5, "low": 0.4, "high": 0.6}
@@ -90,3 +92,36 @@ def test_the_ablation_stands_between_its_marks_and_says_what_was_not_trained(
     assert f"| {run.name} | no | {way.score:.4f} | {way.low:.4f} to {way.high:.4f} |" in text
     assert "|  | decode |" in text and "0 of 1 gains" in text and "old table" not in text
     assert "input and split not trained here" in capsys.readouterr().out
+
+
+def test_a_tuned_recipe_stands_beside_its_default(tmp_path: Path) -> None:
+    facts = {
+        "candidate": "vgg16:probe",
+        "metric": "accuracy",
+        "trials": {"complete": 7, "pruned": 2},
+        "default": {"score": 0.5},
+        "default_recipe": {"strength": 0.5, "learning_rate": 0.004},
+        "finalists": [
+            {
+                "score": 0.61,
+                "low": 0.6,
+                "high": 0.62,
+                "changes": {"strength": 1.0},
+                "better_than_default_by": 0.11,
+                "difference_low": 0.09,
+                "difference_high": 0.13,
+            }
+        ],
+        "changes": {},
+        "command": "make tune DATA=/home/x/photos",
+    }
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(facts))
+    table = tuned_table([file])
+    row = "| vgg16:probe | 7 complete, 2 pruned | 1, 0.004 | 0.5000 | 0.6100 (0.6000 to 0.6200) | +0.1100 (+0.0900 to +0.1300) | default |"
+    assert row in table and "path/to/photos" in table and "/home" not in table
+    file.write_text(json.dumps({**facts, "finalists": []}))
+    with pytest.raises(BadInput, match="no finished trial but the default"):
+        tuned_table([file])
+    with pytest.raises(BadInput, match="is not there"):
+        tuned_table([tmp_path / "b.json"])

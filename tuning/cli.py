@@ -113,6 +113,24 @@ def report(
 
 
 @app.command()
+def results(
+    files: Annotated[list[Path], typer.Argument(help="Files below runs/<competition>/<data8>/tuned/.")],
+    readme: Annotated[
+        Path | None, typer.Option(help="Markdown file to write the table into, between its marks.")
+    ] = None,
+) -> None:
+    """Print the table of tuned recipes against their defaults, or write it into a README."""
+    from comp.console import last_line, say
+    from tuning.results import MARKS, tuned_table
+
+    table = tuned_table(files)
+    if readme:
+        last_line(MARKS.write(readme, table))
+    else:
+        say(table)
+
+
+@app.command()
 def dashboard(
     competition: Competition = "specimens",
     storage: Storage = None,

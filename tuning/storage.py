@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comp import typed
 from comp.console import relative, say
 from comp.errors import BadInput, Refused
 
@@ -63,9 +62,7 @@ def without_password(text: str) -> str:
 
 def command_line() -> str:
     """Return the command that runs, as it may be written down."""
-    return without_password(
-        os.environ.get("FOLDBOARD_COMMAND") or shlex.join(["python", "-m", "tuning", *sys.argv[1:]])
-    )
+    return without_password(typed.command_line())
 
 
 def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:

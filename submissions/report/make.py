@@ -12,9 +12,9 @@ from comp.engine import Engine
 from comp.errors import BadInput
 from comp.spec import Competition
 from comp.store import read_marker, write_text
+from comp.typed import command_line
 from folds.dataset import Dataset
 from folds.runs import fold_dir
-from submissions.commands import command_line
 from submissions.report.data import data_facts, first_rows
 from submissions.report.gradcam import gradcam_facts
 from submissions.report.judge import NO_RUN, Judge, judge_of, newest_first

@@ -1,0 +1,64 @@
+"""The README's table of tuned recipes, written by a command from the files that `make tune` leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comp.errors import BadInput
+from comp.marks import Marks, markdown
+from comp.store import read_json
+from comp.typed import portable
+
+MARKS = Marks("<!-- tuning: written by `python -m tuning results` -->", "<!-- end of tuning -->")
+RATES = ("strength", "learning_rate")
+
+
+def tuned_table(files: Sequence[Path]) -> str:
+    """Return Markdown: a row for each tuned file, the best of its search against the default over folds the search never saw.
+
+    Raises:
+        BadInput: If a file is not there, or none that `make tune` wrote.
+    """
+    found = [_read(file) for file in files]
+    metric = found[0]["metric"]
+    columns = [
+        "candidate",
+        "trials",
+        "best strength, learning rate",
+        f"default, {metric}",
+        f"best trial, {metric}",
+        "paired difference",
+        "taken",
+    ]
+    commands = dict.fromkeys(f"`{portable(facts['command'])}`" for facts in found)
+    return f"{markdown(columns, [_row(facts) for facts in found])}\n\nWritten from {', '.join(commands)}."
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise BadInput(f"{file} is not there; expected a file below tuned/ that make tune wrote")
+    facts: dict[str, Any] = read_json(file)
+    if not {"finalists", "default", "trials"} <= set(facts):
+        raise BadInput(f"{file}: expected a file below tuned/ that make tune wrote, got keys {', '.join(facts)[:60]}")
+    if not facts["finalists"]:
+        raise BadInput(f"{file}: its study has no finished trial but the default; make tune again with more TRIALS")
+    return facts
+
+
+def _row(facts: Mapping[str, Any]) -> list[str]:
+    first, default = facts["finalists"][0], facts["default"]
+    settings = {**facts["default_recipe"], **first["changes"]}
+    changes = (
+        f"{first['better_than_default_by']:+.4f} ({first['difference_low']:+.4f} to {first['difference_high']:+.4f})"
+    )
+    return [
+        facts["candidate"],
+        f"{facts['trials']['complete']} complete, {facts['trials']['pruned']} pruned",
+        ", ".join(f"{settings[name]:.2g}" for name in RATES),
+        f"{default['score']:.4f}",
+        f"{first['score']:.4f} ({first['low']:.4f} to {first['high']:.4f})",
+        changes,
+        "tuned" if facts["changes"] else "default",
+    ]
