@@ -92,3 +92,50 @@ def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], 
     traced = tf.function(lambda photos: model(photos, training=False)).get_concrete_function(taken)
     frozen = convert_variables_to_constants_v2(traced)
     return lambda photos: np.asarray(frozen(tf.constant(photos, taken.dtype))[0])
+
+
+def step_of_any_width(trainer: keras.Model, channels: int, label_length: int) -> Callable[..., dict[str, float]]:
+    """Return a function of (strips, widths), labels that takes one step of training and returns the epoch's metrics so far.
+
+    `fit` and `train_on_batch` trace the first batch with its own width and the others anew (keras 3.15): the numbers of an epoch
+    would then depend on which batch a process began with. Here TensorFlow traces once, for all widths.
+
+    Args:
+        trainer: Compiled; takes strips (B, H, W, channels) uint8 and widths (B,) int32.
+        label_length: Width of the labels (B, L) int32.
+    """
+    if backend_name() != DEFAULT_BACKEND:
+        return lambda taken, labels: trainer.train_on_batch(list(taken), labels, return_dict=True)
+    import tensorflow as tf
+
+    taken_specs = _strip_specs(trainer, channels)
+    label_spec = tf.TensorSpec((None, label_length), tf.int32)
+
+    def step(taken: object, labels: object) -> object:
+        return trainer.train_step((taken, labels, None))
+
+    trainer.make_train_function()  # marks it as built for training
+    return tf.function(step, input_signature=[taken_specs, label_spec], jit_compile=False)  # type: ignore[no-any-return]
+
+
+def forward_of_any_width(model: keras.Model, channels: int) -> Callable[[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Return a function from (strips, widths) to a model's output, not training, that is traced once for all widths."""
+    import numpy as np
+
+    if backend_name() != DEFAULT_BACKEND:
+        return lambda taken: np.asarray(model.predict_on_batch(list(taken)))
+    import tensorflow as tf
+
+    traced = tf.function(
+        lambda taken: model(list(taken), training=False),
+        input_signature=[_strip_specs(model, channels)],
+        jit_compile=False,
+    )
+    return lambda taken: np.asarray(traced(taken))
+
+
+def _strip_specs(model: keras.Model, channels: int) -> tuple[object, object]:
+    import tensorflow as tf
+
+    height = model.inputs[0].shape[1]
+    return tf.TensorSpec((None, height, None, channels), tf.uint8), tf.TensorSpec((None,), tf.int32)
