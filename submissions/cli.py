@@ -104,14 +104,9 @@ def train(
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
-    from submissions.combine import combine, show_combined
-    from submissions.submit import result_lines, show_results, train_all
+    from submissions.submit import train as run_train
 
-    plan, dataset, predictions = train_all(_settings(locals()))
-    combined = combine(plan.competition, dataset, predictions, phylum, bags)
-    show_results(plan, result_lines(plan, dataset, predictions, combined))
-    show_combined(combined, dataset.n_folds)
-    last_line(dataset.folder)
+    last_line(run_train(_settings(locals())))
 
 
 @app.command()

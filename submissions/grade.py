@@ -11,6 +11,7 @@ from comp.errors import BadInput, Refused
 from comp.metrics import metric
 from comp.spec import Competition
 from comp.tables import read_csv
+from comp.text_metrics import text_metric
 from submissions.check import check_frame
 
 
@@ -50,12 +51,20 @@ def grade_frame(
     check_frame(frame, competition, list(frame[id_column]), classes, name)
     if frame[id_column].duplicated().any():
         raise Refused(f"{name}: id {frame[id_column][frame[id_column].duplicated()].iloc[0]!r} is there twice")
+    if competition.submission == "text":
+        return _text_scores(frame, competition, [wanted[row_id] for row_id in frame[id_column]])
     truth = np.array([classes.index(wanted[row_id]) for row_id in frame[id_column]])
     probabilities = _probabilities(frame, competition, classes)
     scores = {
         one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *competition.also)
     }
     return {**scores, "n": len(frame)}
+
+
+def _text_scores(frame: pd.DataFrame, competition: Competition, truth: list[str]) -> dict[str, float]:
+    texts = frame[competition.target_column].tolist()
+    names = (competition.metric, *competition.also)
+    return {**{name: text_metric(name).function(truth, texts) for name in names}, "n": len(frame)}
 
 
 def _classes(frame: pd.DataFrame, competition: Competition, known: list[str]) -> list[str]:

@@ -207,7 +207,7 @@ def show_plan(plan: Plan) -> None:
         f"{competition.name}: {competition.title}",
         [
             ("data", relative(plan.source.folder)),
-            ("rows", f"{len(tables.train):,} train rows, {n_test}, {tables.train['label'].nunique()} classes"),
+            ("rows", f"{len(tables.train):,} train rows, {n_test}, {_n_labels(tables)}"),
             *[("", line) for line in (*tables.notes, *_missing_lines(tables))],
             ("folds", _folds_line(plan)),
             ("candidates", ", ".join(f"{choice.candidate}" for choice in plan.choices) + _seeds_words(plan)),
@@ -216,6 +216,13 @@ def show_plan(plan: Plan) -> None:
             ("to do", f"{_estimate(plan, photos, n_unread)}, {plan.n_jobs} jobs side by side"),
         ],
     )
+
+
+def _n_labels(tables: Tables) -> str:
+    labels = tables.train["label"]
+    if tables.competition.task == "transcribe":
+        return f"{labels.nunique():,} different texts of {len(set(''.join(labels)))} characters"
+    return f"{labels.nunique()} classes"
 
 
 def _missing_lines(tables: Tables) -> Sequence[str]:

@@ -17,6 +17,7 @@ from folds.runs import RUNS, read_run
 from submissions.combine import predictions_of
 from submissions.matched import Matched, match
 from submissions.postprocess import Ensemble, Pipeline
+from submissions.transcripts import Transcripts, transcribe
 
 OUTSIDE = "outside-"  # the folder of predictions of another tool is named OUTSIDE + NAME
 
@@ -141,6 +142,24 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
     )
     competition = Competition(name=manifest["competition"], title="", layout="", **manifest["format"])
     return Rebuilt(dict(manifest), competition, dataset, matched, ensemble, predictions_of(ensemble, matched, dataset))
+
+
+def rebuild_texts(manifest: Mapping[str, Any], what: str) -> tuple[Competition, Dataset, Transcripts]:
+    """Return the transcripts of a manifest, made again from the stored frames that it names, and what they are written by.
+
+    Args:
+        what: Whose manifest it is, the subject of messages.
+
+    Raises:
+        Refused: If a run that it names is gone, was changed, or is another one now.
+    """
+    folders = [Path(run["folder"]) for run in manifest["runs"]]
+    for folder, run in zip(folders, manifest["runs"], strict=True):
+        _check_run(folder, run["key"], what)
+    dataset = load_dataset(folders[0].parent)
+    runs = {folder.name: read_predictions(folder) for folder in folders}
+    competition = Competition(name=manifest["competition"], title="", layout="", **manifest["format"])
+    return competition, dataset, transcribe(dataset, runs, manifest["metric"], manifest["ensemble"])
 
 
 def _check_run(folder: Path, key: str, what: str) -> None:
