@@ -115,7 +115,7 @@ def step_of_any_width(trainer: keras.Model, channels: int, label_length: int) ->
         return trainer.train_step((taken, labels, None))
 
     trainer.make_train_function()  # marks it as built for training
-    return tf.function(step, input_signature=[taken_specs, label_spec], jit_compile=False)  # type: ignore[no-any-return]
+    return tf.function(step, input_signature=[taken_specs, label_spec], jit_compile=False, autograph=False)  # type: ignore[no-any-return]
 
 
 def forward_of_any_width(model: keras.Model, channels: int) -> Callable[[tuple[np.ndarray, np.ndarray]], np.ndarray]:

@@ -5,6 +5,7 @@ Stored as (sum T, A) float32 beside lengths, ids and alphabet; column 0 is the b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,8 +76,9 @@ def in_order(frames: Frames, wanted: Sequence[str], what: str) -> Frames:
     """
     if list(wanted) == frames.ids:
         return frames
-    if len(frames.position) != len(frames.ids) or set(wanted) != set(frames.position) or len(wanted) != len(frames):
-        odd = [*(set(wanted) ^ set(frames.position)), *(i for i in frames.ids if frames.ids.count(i) > 1)]
+    have, want = Counter(frames.ids), Counter(wanted)
+    odd = (have - want) + (want - have) + Counter(row_id for row_id in have if have[row_id] > 1)
+    if odd:
         raise Refused(
             f"{what}: expected {len(wanted)} ids, got {len(frames)}; the first missing, foreign or double is {min(odd)!r}"
         )

@@ -49,8 +49,9 @@ def answer_text(fold: Fold, report: Report) -> Answer:
     )
     network.trainable = False
     tables, lengths = {}, {}
+    read = Reader(network, inputs)
     for name in fold.asked:
-        frames, lengths[name] = read_strips(network, inputs, fold.to_predict(name, "sha").tolist())
+        frames, lengths[name] = read(fold.to_predict(name, "sha").tolist())
         tables[name] = in_columns(frames, alphabet, fold.dataset.classes)
     save_model(network, fold.folder)
     unknown = unknown_characters([texts[row] for row in fold.valid_rows], alphabet)
@@ -120,21 +121,24 @@ def _fit_strips(trainer: keras.Model, batches: StripBatches, first_epoch: int, l
     trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
 
 
-def read_strips(reader: keras.Model, inputs: StripInputs, shas: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (sum T, A) float32 probabilities of strips in the order asked, and (N,) frames of each.
+class Reader:
+    """A network that is trained, and asked about strips; a row's frames do not depend on the rows beside it."""
 
-    A row's frames do not depend on the rows beside it: they are padded alike.
-    """
-    stride, widths = stride_of(reader), inputs.widths(shas)
-    lengths = -(-widths // stride)
-    ends = np.cumsum([0, *lengths])
-    values = np.empty((int(ends[-1]), reader.output_shape[-1]), np.float32)
-    forward = forward_of_any_width(reader, inputs.store.spec.channels)
-    for rows in in_widths(widths, PREDICTED_AT_ONCE):
-        logits = forward(padded(inputs.seen([shas[row] for row in rows])))
-        for row, told in zip(rows.tolist(), logits, strict=True):
-            values[ends[row] : ends[row + 1]] = softmax(told[: lengths[row]])
-    return values, lengths
+    def __init__(self, network: keras.Model, inputs: StripInputs) -> None:
+        self.inputs, self.stride, self.n_characters = inputs, stride_of(network), int(network.output_shape[-1])
+        self._forward = forward_of_any_width(network, inputs.store.spec.channels)
+
+    def __call__(self, shas: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return (sum T, A) float32 probabilities of strips in the order asked, and (N,) frames of each."""
+        widths = self.inputs.widths(shas)
+        lengths = -(-widths // self.stride)
+        ends = np.cumsum([0, *lengths])
+        values = np.empty((int(ends[-1]), self.n_characters), np.float32)
+        for rows in in_widths(widths, PREDICTED_AT_ONCE):
+            logits = self._forward(padded(self.inputs.seen([shas[row] for row in rows])))
+            for row, told in zip(rows.tolist(), logits, strict=True):
+                values[ends[row] : ends[row + 1]] = softmax(told[: lengths[row]])
+        return values, lengths
 
 
 def as_labels(texts: Sequence[str], alphabet: Sequence[str]) -> np.ndarray:

@@ -131,6 +131,8 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
         raise BadInput(
             f"{what}: its manifest does not say how it was made; run the command in it again: make submit ..."
         )
+    if manifest["format"]["submission"] == "text":
+        raise BadInput(f"{what}: it holds transcripts, and this works on probabilities of classes")
     folders = [Path(run["folder"]) for run in manifest["runs"]]
     for folder, run in zip(folders, manifest["runs"], strict=True):
         _check_run(folder, run["key"], what)

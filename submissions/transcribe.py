@@ -34,22 +34,6 @@ def check_settings(settings: Settings, competition: Competition) -> None:
             )
 
 
-def refuse_transcripts(competition: Competition, what: str) -> None:
-    """Refuse a command that works on probabilities of classes, where a competition has none.
-
-    Args:
-        what: The command.
-
-    Raises:
-        BadInput: If the competition asks for transcripts.
-    """
-    if competition.task == "transcribe":
-        raise BadInput(
-            f"{what}: {competition.name} asks for transcripts, which have no probabilities of classes; "
-            f"make submit COMP={competition.name} shows what there is"
-        )
-
-
 def read_together(
     plan: Plan, dataset: Dataset, predictions: Mapping[str, Predictions]
 ) -> tuple[Transcripts, list[Line]]:
