@@ -163,12 +163,12 @@ def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, A
         raise BadInput(f"FOLDS={n_folds}: expected 2 to {len(train)}, the number of readable train rows")
     groups = train["group"].tolist() if settings["group_column"] else None
     clusters = clusters_of(twins.cluster, groups)
-    if is_text:
-        _check_groups(clusters, settings)
-    elif groups is None:
+    if groups is None and not is_text:
         check_class_counts(labels, n_folds)
     table = assign(train["id"].tolist(), labels, clusters, n_folds, settings["fold_seed"], settings["has_holdout"])
     inside = (table["fold"] != HOLDOUT).to_numpy()
+    if is_text:
+        _check_groups(clusters[inside], settings)
     is_grouped = groups is not None and not is_text
     left_out = _left_out(train["label"][inside].tolist(), clusters[inside], settings) if is_grouped else []
     names = train["id"].tolist()
@@ -195,9 +195,10 @@ def _check_groups(clusters: np.ndarray, settings: dict[str, Any]) -> None:
     """Refuse fewer groups than folds: a fold would be empty."""
     n_clusters = len(np.unique(clusters))
     if n_clusters < settings["n_folds"]:
+        fewer = f"fewer (FOLDS={n_clusters})" if n_clusters >= 2 else "more data"
         raise BadInput(
             f"GROUP={settings['group_column']}: {n_clusters} groups of rows for {settings['n_folds']} folds; "
-            f"take fewer (FOLDS={max(2, n_clusters)}) or another column"
+            f"take {fewer} or another column"
         )
 
 

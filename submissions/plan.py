@@ -247,7 +247,8 @@ def _folds_line(plan: Plan) -> str:
     competition = plan.competition
     held = " twins stay together," if competition.twins else ""
     group = f" rows of one {competition.group_column} stay together," if competition.group_column else ""
-    return f"{plan.n_folds}, stratified by {competition.target_column},{held}{group} fold seed {competition.fold_seed}"
+    strata = f" stratified by {competition.target_column}," if competition.task == "classify" else ""
+    return f"{plan.n_folds},{strata}{held}{group} fold seed {competition.fold_seed}"
 
 
 def _seeds_words(plan: Plan) -> str:

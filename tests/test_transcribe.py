@@ -146,6 +146,8 @@ def test_gru_and_lstm_are_different_and_others_are_refused() -> None:
         for variant in ("gru", "lstm")
     }
     assert sizes["lstm"] > sizes["gru"]
+    with pytest.raises(BadInput, match="crnn: expected strips of 16 px or more, got 12 px"):
+        load_backbone("crnn").build(12, "tiny")
     with pytest.raises(BadInput, match="it reads no transcripts; name one that does: BACKBONES=crnn"):
         make_reader(Candidate("scratch_cnn", "tiny", "scratch", 16), Recipe(), 5, 1)
 

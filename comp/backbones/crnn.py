@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from comp.errors import BadInput
 from comp.spec import Backbone
 
 if TYPE_CHECKING:
     import keras
 
+LOWEST = 16  # pixels: four times halved, a row is left
 STRIDE = 4  # columns of pixels a frame
 # Channels of each convolution, and units of each recurrent layer and direction, as multiples of the recipe's width.
 SIZES = {
@@ -46,12 +48,19 @@ def build(
         width: What the channels and units are multiples of.
         dropout: Share of features that are hidden before each recurrent layer in training.
         has_widths: Whether a second input (B,) int32 tells the width of each strip, W being a multiple of 4.
+
+    Raises:
+        BadInput: If the strips are too low.
     """
     import keras
     from keras import layers
 
     from comp.strip_layers import Blank
 
+    if pixels < LOWEST:
+        raise BadInput(
+            f"crnn: expected strips of {LOWEST} px or more, got {pixels} px; ask for crnn:{LOWEST}px or more"
+        )
     channels_of, units_of = SIZES[variant]
     strip = keras.Input((pixels, None, channels), name="strip")
     x = layers.Rescaling(-1 / 64, offset=255 / 64, name="ink")(strip)  # white paper is 0, as padding is
