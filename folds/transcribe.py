@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,15 +12,17 @@ import numpy as np
 from comp.backend import forward_of_any_width, step_of_any_width
 from comp.candidates import check_reads
 from comp.engine import Report
-from comp.errors import BadInput
+from comp.errors import BadInput, Refused
 from comp.registry import load_backbone
 from comp.spec import Candidate, Recipe
+from comp.store import read_marker, replacing
 from comp.text_metrics import composed
 from folds.batches import softmax
 from folds.dataset import alphabet_of
 from folds.fit import MODEL, Answer, Fold, model_seed, save_model
 from folds.frames import BLANK
 from folds.loop import train_network
+from folds.runs import fold_dir
 from folds.strips import StripBatches, StripInputs, in_widths, padded
 
 PREDICTED_AT_ONCE = 32  # fixed, because a result may depend on it
@@ -171,3 +174,23 @@ def in_columns(frames: np.ndarray, have: Sequence[str], want: Sequence[str]) -> 
     found = np.zeros((len(frames), len(want)), np.float32)
     found[:, [position[character] for character in have]] = frames
     return found
+
+
+def read_new(report: Report, run: str, fold: int, shas: list[str], cache_dir: str, out: str) -> str:
+    """Ask the reader of one fold about strips in the image cache; return the file of their frames and lengths.
+
+    Raises:
+        Refused: If the fold is not finished.
+    """
+    from folds.train import gather
+
+    marker = read_marker(fold_dir(Path(run), fold))
+    if marker is None:
+        raise Refused(f"{fold_dir(Path(run), fold)} is not a finished fold; run the command that makes it again")
+    found = gather(Path(run), fold, Path(cache_dir), "")
+    network = fresh_reader(found, marker["alphabet"])
+    network.load_weights(found.folder / MODEL)
+    frames, lengths = Reader(network, strip_inputs(found))(shas)
+    with replacing(Path(out)) as temporary, temporary.open("wb") as file:
+        np.savez(file, frames=in_columns(frames, marker["alphabet"], found.dataset.classes), lengths=lengths)
+    return out

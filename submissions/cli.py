@@ -248,10 +248,16 @@ def predict(
     """Answer new photos with a finished ensemble; the path of the answers is the last line."""
     from comp.console import last_line
     from comp.engine import open_engine
+    from comp.registry import load_competition
     from submissions.predict import answer, find_photos, newest_csv, write_answers
 
-    record = _of_classes(competition, "predict")
+    record = load_competition(competition)
     photos = find_photos(images, record, phylum)
+    if record.task == "transcribe":
+        from submissions.read_words import read_words
+
+        last_line(read_words(photos, record, file or newest_csv(record.name), open_engine("local", jobs), top, out))
+        return
     classes, table = answer(photos, record, file or newest_csv(record.name), weights, open_engine("local", jobs))
     last_line(write_answers(photos, record, classes, table, top, out))
 

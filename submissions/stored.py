@@ -133,10 +133,7 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
         )
     if manifest["format"]["submission"] == "text":
         raise BadInput(f"{what}: it holds transcripts, and this works on probabilities of classes")
-    folders = [Path(run["folder"]) for run in manifest["runs"]]
-    for folder, run in zip(folders, manifest["runs"], strict=True):
-        _check_run(folder, run["key"], what)
-    dataset = load_dataset(folders[0].parent)
+    folders, dataset = stored_runs(manifest, what)
     matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders})
     facts = manifest["ensemble"]
     ensemble = Ensemble(
@@ -155,13 +152,22 @@ def rebuild_texts(manifest: Mapping[str, Any], what: str) -> tuple[Competition, 
     Raises:
         Refused: If a run that it names is gone, was changed, or is another one now.
     """
-    folders = [Path(run["folder"]) for run in manifest["runs"]]
-    for folder, run in zip(folders, manifest["runs"], strict=True):
-        _check_run(folder, run["key"], what)
-    dataset = load_dataset(folders[0].parent)
+    folders, dataset = stored_runs(manifest, what)
     runs = {folder.name: read_predictions(folder) for folder in folders}
     competition = Competition(name=manifest["competition"], title="", layout="", **manifest["format"])
     return competition, dataset, transcribe(dataset, runs, manifest["metric"], manifest["ensemble"])
+
+
+def stored_runs(manifest: Mapping[str, Any], what: str) -> tuple[list[Path], Dataset]:
+    """Return the folders of a manifest's runs, and the fold table that they lie over.
+
+    Raises:
+        Refused: If a run is gone, or is another one now.
+    """
+    folders = [Path(run["folder"]) for run in manifest["runs"]]
+    for folder, run in zip(folders, manifest["runs"], strict=True):
+        _check_run(folder, run["key"], what)
+    return folders, load_dataset(folders[0].parent)
 
 
 def _check_run(folder: Path, key: str, what: str) -> None:

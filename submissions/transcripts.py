@@ -260,11 +260,24 @@ def _fixed(facts: Mapping[str, Any]) -> tuple[dict[int, Decoder], Decoder]:
 
 def _test_texts(dataset: Dataset, tests: Sequence[Frames], decoder: Decoder) -> dict[str, str]:
     """Return the text of each test row; one that cannot be read gets the text that is written most often."""
-    lexicon = Lexicon(dataset.in_folds["label"].tolist())
-    usual = min(lexicon.counts, key=lambda text: (-lexicon.counts[text], text))
-    texts = dict.fromkeys(dataset.test["id"].tolist(), usual)
-    if len(dataset.readable_test):
-        readers = readers_of(tests, dataset.readable_test["id"].tolist())
-        rows = readers.rows([lexicon] * len(readers.ids))
-        texts |= {row_id: row.told(decoder) for row_id, row in zip(readers.ids, rows, strict=True)}
-    return texts
+    texts = dict.fromkeys(dataset.test["id"].tolist(), usual_text(dataset))
+    return texts | read_new(dataset, tests, dataset.readable_test["id"].tolist(), decoder)
+
+
+def usual_text(dataset: Dataset) -> str:
+    """Return the text that stands in most train rows, of equals the first: what is said of a picture that cannot be read."""
+    counts = Lexicon(dataset.in_folds["label"].tolist()).counts
+    return min(counts, key=lambda text: (-counts[text], text))
+
+
+def read_new(dataset: Dataset, several: Sequence[Frames], ids: Sequence[str], decoder: Decoder) -> dict[str, str]:
+    """Return the text of each row that no fold holds, by id; every train row's text tells of words.
+
+    Args:
+        several: The frames of each run, all of the rows `ids`.
+    """
+    if not len(ids):
+        return {}
+    lexicon, readers = Lexicon(dataset.in_folds["label"].tolist()), readers_of(several, ids)
+    rows = readers.rows([lexicon] * len(readers.ids))
+    return {row_id: row.told(decoder) for row_id, row in zip(readers.ids, rows, strict=True)}

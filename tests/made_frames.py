@@ -48,6 +48,7 @@ def finished_reader(dataset: Dataset, seed: int = 0, doubt: float = 0.98, stretc
             "folds_sha256": dataset.facts["fingerprints"]["folds.csv"],
             "seconds": 2.0,
             "parameters": 7,
+            "alphabet": dataset.classes,
         }
         write_marker(folder, ["valid.npy", "test.npy", "ids.json"], facts)
     assemble(run, dataset)

@@ -11,23 +11,28 @@ import pandas as pd
 import pytest
 
 from comp.candidates import check_reads, parse_candidate
+from comp.engines.inline import InlineEngine
 from comp.errors import BadInput, Refused
 from comp.registry import load_competition
 from comp.spec import Candidate
 from comp.tables import Tables
 from folds.dataset import Dataset, make_dataset
+from folds.fit import save_model
 from folds.oof import read_predictions, text_score
 from folds.presets import complete
 from folds.runs import plan_of
 from folds.train import gather
+from folds.transcribe import fresh_reader
 from submissions.check import check_frame
 from submissions.choose import Ways, choose
 from submissions.grade import grade_frame
 from submissions.leaderboard import leaderboard
 from submissions.plan import Settings
+from submissions.predict import find_photos
+from submissions.read_words import read_words
 from submissions.stored import read_manifest, rebuild
 from submissions.transcribe import check_settings
-from submissions.transcripts import Transcripts, lexicons_of, transcribe
+from submissions.transcripts import Transcripts, lexicons_of, transcribe, usual_text
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_text_submission, write_submission
 from tests.made_frames import finished_reader
@@ -192,3 +197,20 @@ def test_a_fold_of_squares_cannot_be_read(made: tuple[Dataset, Tables]) -> None:
     assert strip_inputs(fold) is fold.inputs
     with pytest.raises(BadInput, match="expected resize='height'"):
         strip_inputs(replace(fold, inputs=None))
+
+
+def test_new_pictures_are_read_by_every_fold_s_model(made: tuple[Dataset, Tables]) -> None:
+    dataset, tables = made
+    run = finished_reader(dataset)
+    for k in range(dataset.n_folds):
+        fold = gather(run, k, Path("cache"), "")
+        save_model(fresh_reader(fold, dataset.classes), fold.folder)
+    csv = hand_in(dataset, tables, run)
+    Path("data/test/bad.png").write_bytes(b"no picture")
+    photos = find_photos(Path("data/test"), WORDS, None)
+    out = read_words(photos, WORDS, csv, InlineEngine(), 1, Path("read.csv"))
+    table = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert table["id"].tolist() == photos.ids and len(table) == 7
+    assert table.set_index("id").loc["bad.png", "text"] == usual_text(dataset)
+    with pytest.raises(BadInput, match="TOP=2: mini asks for transcripts"):
+        read_words(photos, WORDS, csv, InlineEngine(), 2, Path("read.csv"))
