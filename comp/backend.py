@@ -94,8 +94,8 @@ def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], 
     return lambda photos: np.asarray(frozen(tf.constant(photos, taken.dtype))[0])
 
 
-def step_of_any_width(trainer: keras.Model, channels: int, label_length: int) -> Callable[..., dict[str, float]]:
-    """Return a function of (strips, widths), labels that takes one step of training and returns the epoch's metrics so far.
+def step_of_any_width(trainer: keras.Model, channels: int, label_length: int) -> Callable[..., float]:
+    """Return a function of (strips, widths), labels that takes one step of training and returns the batch's loss.
 
     `fit` and `train_on_batch` trace the first batch with its own width and the others anew (keras 3.15): the numbers of an epoch
     would then depend on which batch a process began with. Here TensorFlow traces once, for all widths.
@@ -105,17 +105,22 @@ def step_of_any_width(trainer: keras.Model, channels: int, label_length: int) ->
         label_length: Width of the labels (B, L) int32.
     """
     if backend_name() != DEFAULT_BACKEND:
-        return lambda taken, labels: trainer.train_on_batch(list(taken), labels, return_dict=True)
+        return lambda taken, labels: float(trainer.train_on_batch(list(taken), labels, return_dict=True)["loss"])
     import tensorflow as tf
 
-    taken_specs = _strip_specs(trainer, channels)
-    label_spec = tf.TensorSpec((None, label_length), tf.int32)
+    signature = [_strip_specs(trainer, channels), tf.TensorSpec((None, label_length), tf.int32)]
+    traced = tf.function(
+        lambda taken, labels: trainer.train_step((taken, labels, None)),
+        input_signature=signature,
+        jit_compile=False,
+        autograph=False,
+    )
 
-    def step(taken: object, labels: object) -> object:
-        return trainer.train_step((taken, labels, None))
+    def step(taken: object, labels: object) -> float:
+        trainer.reset_metrics()
+        return float(traced(taken, labels)["loss"])
 
-    trainer.make_train_function()  # marks it as built for training
-    return tf.function(step, input_signature=[taken_specs, label_spec], jit_compile=False, autograph=False)  # type: ignore[no-any-return]
+    return step
 
 
 def forward_of_any_width(model: keras.Model, channels: int) -> Callable[[tuple[np.ndarray, np.ndarray]], np.ndarray]:
@@ -130,6 +135,7 @@ def forward_of_any_width(model: keras.Model, channels: int) -> Callable[[tuple[n
         lambda taken: model(list(taken), training=False),
         input_signature=[_strip_specs(model, channels)],
         jit_compile=False,
+        autograph=False,
     )
     return lambda taken: np.asarray(traced(taken))
 

@@ -164,6 +164,7 @@ def test_columns_are_matched_by_character() -> None:
     assert in_columns(frames, ["", "c", "a"], ["", "a", "b", "c"]).tolist() == [[0.5, 0.25, 0.0, 0.25]]
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learnt_by_heart(dataset: Dataset) -> None:
     """Step and loss lead where they should: the words of one batch are read without a mistake in the end."""
     from comp.backend import step_of_any_width

@@ -53,7 +53,6 @@ def build(
         BadInput: If the strips are too low.
     """
     import keras
-    from keras import layers
 
     from comp.strip_layers import Blank
 
@@ -63,6 +62,19 @@ def build(
         )
     channels_of, units_of = SIZES[variant]
     strip = keras.Input((pixels, None, channels), name="strip")
+    x = _seen(strip, channels_of, width)
+    if not has_widths:
+        return keras.Model(strip, _read(x, None, variant, units_of, width, dropout), name=f"crnn_{variant}")
+    widths = keras.Input((), dtype="int32", name="width")
+    lengths = (widths + (STRIDE - 1)) // STRIDE
+    x = _read(Blank(name="inside")(x, lengths), lengths, variant, units_of, width, dropout)
+    return keras.Model([strip, widths], Blank(name="read")(x, lengths), name=f"crnn_{variant}")
+
+
+def _seen(strip: Any, channels_of: tuple[float, ...], width: int) -> Any:
+    """Return (B, W / 4, D) frames, each of a few columns of the strip and of those beside them."""
+    from keras import layers
+
     x = layers.Rescaling(-1 / 64, offset=255 / 64, name="ink")(strip)  # white paper is 0, as padding is
     for multiple, pool in zip(channels_of, POOLS, strict=True):
         x = layers.Conv2D(round(width * multiple), 3, padding="same", use_bias=False)(x)
@@ -70,13 +82,7 @@ def build(
         x = layers.LeakyReLU(0.1)(x)
         x = layers.MaxPooling2D(pool)(x)
     x = layers.Permute((2, 1, 3))(x)
-    x = layers.Reshape((-1, x.shape[2] * x.shape[3]), name="frames")(x)
-    if not has_widths:
-        return keras.Model(strip, _read(x, None, variant, units_of, width, dropout), name=f"crnn_{variant}")
-    widths = keras.Input((), dtype="int32", name="width")
-    lengths = (widths + (STRIDE - 1)) // STRIDE
-    x = _read(Blank(name="inside")(x, lengths), lengths, variant, units_of, width, dropout)
-    return keras.Model([strip, widths], Blank(name="read")(x, lengths), name=f"crnn_{variant}")
+    return layers.Reshape((-1, x.shape[2] * x.shape[3]), name="frames")(x)
 
 
 def _read(x: Any, lengths: Any, variant: str, units_of: tuple[int, ...], width: int, dropout: float) -> Any:
