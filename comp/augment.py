@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -89,6 +89,25 @@ class Policy:
         for row, seed in enumerate(seeds.tolist()):
             augmented[row] = chain(images[row], seed)
         return augmented
+
+    def apply_to_ink(
+        self, strips: Sequence[npt.NDArray[np.uint8]], seeds: npt.NDArray[np.integer[Any]]
+    ) -> list[npt.NDArray[np.uint8]]:
+        """Return strips of writing, each transformed by its seed; what comes out may be of another width.
+
+        Args:
+            strips: B of (H, W, C) uint8, dark on light, each of its own width; may be read-only.
+            seeds: (B,) as for `apply`.
+
+        Raises:
+            BadInput: If the seeds are others.
+        """
+        from comp.ink import drawn
+
+        _check_seeds(len(strips), seeds)
+        return [
+            drawn(strip, self.strength, self.symmetries, int(seed)) for strip, seed in zip(strips, seeds, strict=True)
+        ]
 
     def _chain(self, channels: int) -> _Chain:
         made: dict[int, _Chain] = self._chains.__dict__.setdefault("made", {})
@@ -236,8 +255,12 @@ def _check(images: npt.NDArray[np.uint8], seeds: npt.NDArray[np.integer[Any]]) -
         raise BadInput(
             f"images to augment: expected (B, H, W, 1 or 3) uint8, got {images.shape} {images.dtype}; convert them"
         )
-    if seeds.shape != images.shape[:1] or seeds.dtype.kind not in "iu" or (seeds.size and seeds.min() < 0):
+    _check_seeds(len(images), seeds)
+
+
+def _check_seeds(n_images: int, seeds: npt.NDArray[np.integer[Any]]) -> None:
+    if seeds.shape != (n_images,) or seeds.dtype.kind not in "iu" or (seeds.size and seeds.min() < 0):
         raise BadInput(
-            f"seeds of {len(images)} images: expected as many whole numbers from 0 on, got {seeds.shape} "
+            f"seeds of {n_images} images: expected as many whole numbers from 0 on, got {seeds.shape} "
             f"{seeds.dtype}; make them with image_seeds"
         )

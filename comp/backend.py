@@ -120,3 +120,56 @@ def gradient(function: Callable[[Any], Any], at: np.ndarray) -> np.ndarray:
         tape.watch(taken)
         found = function(taken)
     return np.asarray(tape.gradient(found, taken))
+
+
+def step_of_any_width(trainer: keras.Model, channels: int, label_length: int) -> Callable[..., float]:
+    """Return a function of (strips, widths), labels that takes one step of training and returns the batch's loss.
+
+    `fit` and `train_on_batch` trace the first batch with its own width and the others anew (keras 3.15): the numbers of an epoch
+    would then depend on which batch a process began with. Here TensorFlow traces once, for all widths.
+
+    Args:
+        trainer: Compiled; takes strips (B, H, W, channels) uint8 and widths (B,) int32.
+        label_length: Width of the labels (B, L) int32.
+    """
+    if backend_name() != DEFAULT_BACKEND:
+        return lambda taken, labels: float(trainer.train_on_batch(list(taken), labels, return_dict=True)["loss"])
+    import tensorflow as tf
+
+    signature = [_strip_specs(trainer, channels), tf.TensorSpec((None, label_length), tf.int32)]
+    traced = tf.function(
+        lambda taken, labels: trainer.train_step((taken, labels, None)),
+        input_signature=signature,
+        jit_compile=False,
+        autograph=False,
+    )
+
+    def step(taken: object, labels: object) -> float:
+        trainer.reset_metrics()
+        return float(traced(taken, labels)["loss"])
+
+    return step
+
+
+def forward_of_any_width(model: keras.Model, channels: int) -> Callable[[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Return a function from (strips, widths) to a model's output, not training, that is traced once for all widths."""
+    import numpy as np
+
+    if backend_name() != DEFAULT_BACKEND:
+        return lambda taken: np.asarray(model.predict_on_batch(list(taken)))
+    import tensorflow as tf
+
+    traced = tf.function(
+        lambda taken: model(list(taken), training=False),
+        input_signature=[_strip_specs(model, channels)],
+        jit_compile=False,
+        autograph=False,
+    )
+    return lambda taken: np.asarray(traced(taken))
+
+
+def _strip_specs(model: keras.Model, channels: int) -> tuple[object, object]:
+    import tensorflow as tf
+
+    height = model.inputs[0].shape[1]
+    return tf.TensorSpec((None, height, None, channels), tf.uint8), tf.TensorSpec((None,), tf.int32)

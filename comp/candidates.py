@@ -74,3 +74,13 @@ def parse_candidates(text: str) -> list[Candidate]:
     if not words:
         raise BadInput('BACKBONES is empty: name candidates, such as BACKBONES="scratch_cnn"')
     return list(dict.fromkeys(parse_candidate(word) for word in words))
+
+
+def check_reads(candidate: Candidate) -> None:
+    """Do nothing if a candidate can read transcripts: its backbone takes strips of free width, trained from scratch.
+
+    Raises:
+        BadInput: If it cannot.
+    """
+    if not load_backbone(candidate.backbone).takes_widths or candidate.fit not in (None, "scratch"):
+        raise BadInput(f"candidate {candidate}: it reads no transcripts; name one that does: BACKBONES=crnn")

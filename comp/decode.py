@@ -15,6 +15,7 @@ _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _END_OF_IMAGE = b"\xff\xd9"
 _ARRAY = b"\x93NUMPY"  # a row of an array file: see comp.arrays
 _CV2_MODES = {"RGB", "L"}
+WIDEST = 40  # heights: a hair of a file, one pixel high, would fill the memory
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
 
@@ -160,6 +161,19 @@ def bring_to_size(pixels: np.ndarray, side: int, channels: int, resize: Resize) 
     if resize == "pad" and height != width:
         return _pad(pixels, side, channels)
     return _shrink_or_grow(pixels, side, side).reshape(side, side, channels)
+
+
+def bring_to_height(pixels: np.ndarray, height: int, channels: int) -> np.ndarray:
+    """Return a photo at a height, its aspect kept: (height, W, channels) uint8, W at least 1 and at most 40 heights.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+    """
+    if channels == 1:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    width = round(pixels.shape[1] * height / pixels.shape[0])
+    width = min(max(1, width), WIDEST * height)
+    return _shrink_or_grow(pixels, height, width).reshape(height, width, channels)
 
 
 def _shrink_or_grow(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -30,7 +30,7 @@ CACHE = Path("cache")
 
 @dataclass(frozen=True)
 class PixelSpec:
-    """What the cache makes of a photo: the side of its square in pixels, its channels, and how it gets there."""
+    """What the cache makes of a photo: the side of its square (or its height) in pixels, its channels, and how it gets there."""
 
     pixels: int
     channels: int = 3
@@ -42,8 +42,8 @@ class PixelSpec:
         return f"{self.resize}-{self.pixels}px-{self.channels}ch-v{DECODE_VERSION}"
 
     def bytes_per_photo(self) -> int:
-        """Return the bytes that one photo takes."""
-        return self.pixels * self.pixels * self.channels
+        """Return the bytes that one photo takes; with a free width, about."""
+        return self.pixels * self.pixels * self.channels * (3 if self.resize == "height" else 1)
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def decode_chunk(
     lock = Path(cache_dir) / "images" / ".locks" / f"{key_of([data_dir, paths, specs])[:16]}.lock"
     with locked(lock, lambda line: report("note", line)):
         stores = [ImageStore(kind, Path(cache_dir)) for kind in kinds]
-        chunks = [_Chunk(store, len(paths)) for store in stores]
+        chunks = [_chunk(store, len(paths)) for store in stores]
         read = [_read_file(Path(data_dir, path), chunks) for path in paths]
         found = [[path, *entry] for path, entry in zip(paths, read, strict=True) if entry]
         for chunk in chunks:
@@ -217,7 +217,15 @@ def decode_chunk(
     return found
 
 
-def _read_file(path: Path, chunks: list[_Chunk]) -> list[Any] | None:
+def _chunk(store: ImageStore, n_photos: int) -> Chunk:
+    if store.spec.resize != "height":
+        return Chunk(store, n_photos)
+    from comp.strips import StripChunk
+
+    return StripChunk(store, n_photos)
+
+
+def _read_file(path: Path, chunks: list[Chunk]) -> list[Any] | None:
     from comp.decode import Unreadable, decode
 
     try:
@@ -241,26 +249,31 @@ def _read_file(path: Path, chunks: list[_Chunk]) -> list[Any] | None:
     return [status.st_size, status.st_mtime_ns, sha]
 
 
-class _Chunk:
+class Chunk:
     """Pixels of one kind that a job is gathering, at most 256 photos in memory."""
 
     def __init__(self, store: ImageStore, n_photos: int) -> None:
-        spec = store.spec
-        self.store, self.spec = store, spec
-        self.pixels = np.zeros((n_photos, spec.pixels, spec.pixels, spec.channels), np.uint8)
+        self.store, self.spec = store, store.spec
+        self.pixels = self._room(n_photos)
         self.facts: list[PhotoFacts] = []
         self._mine: set[str] = set()
 
+    def _room(self, n_photos: int) -> np.ndarray:
+        return np.zeros((n_photos, self.spec.pixels, self.spec.pixels, self.spec.channels), np.uint8)
+
     def wants(self, sha: str) -> bool:
+        """Return whether a content is neither stored nor gathered yet."""
         return sha not in self.store and sha not in self._mine
 
     def add(self, facts: PhotoFacts, pixels: np.ndarray) -> None:
+        """Take a photo's pixels, at the size of this kind."""
         from comp.decode import bring_to_size
 
         self.pixels[len(self.facts)] = bring_to_size(pixels, self.spec.pixels, self.spec.channels, self.spec.resize)
         self.add_unreadable(facts)
 
     def add_unreadable(self, facts: PhotoFacts) -> None:
+        """Take what is known of a photo; its pixels stay what they are."""
         self.facts.append(facts)
         self._mine.add(facts.sha)
 

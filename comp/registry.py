@@ -134,6 +134,9 @@ def _complaint(competition: Competition) -> str | None:
             return f"{field}={value!r}: expected {_in_words(hint)}"
     if not _SANE_NAME.fullmatch(competition.name):
         return f"name={competition.name!r}: expected letters, digits, _ and - only (64 at most): it names a folder"
+    of_text = {competition.task == "transcribe", competition.submission == "text", competition.resize == "height"}
+    if len(of_text) > 1:
+        return "transcripts go together: expected task='transcribe', submission='text' and resize='height', or none of them"
     if competition.submission == "probability" and competition.positive is None:
         return "submission='probability': expected positive='class', the class whose probability is handed in"
     return None

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     import keras
 
 Task = Literal["classify", "transcribe"]
-Resize = Literal["squash", "pad", "crop"]
-Symmetry = Literal["flip", "zoom", "rotate", "shift", "brightness", "contrast", "hue", "cutout"]
+Resize = Literal["squash", "pad", "crop", "height"]
+Symmetry = Literal[
+    "flip", "zoom", "rotate", "shift", "brightness", "contrast", "hue", "cutout", "shear", "stretch", "stroke", "noise"
+]
 SubmissionKind = Literal["label", "probability", "probabilities", "text"]
 Use = Literal["extract", "train"]
 Fit = Literal["scratch", "probe", "tail", "full"]
@@ -23,6 +25,7 @@ FITS: tuple[Fit, ...] = ("scratch", "probe", "tail", "full")
 PHOTO_SYMMETRIES: frozenset[Symmetry] = frozenset(
     {"flip", "zoom", "rotate", "shift", "brightness", "contrast", "hue", "cutout"}
 )
+INK_SYMMETRIES: frozenset[Symmetry] = frozenset({"shear", "stretch", "stroke", "noise"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,8 @@ class Competition:
         condition_column: What is known of a test row besides its photo (the phylum), or None.
         group_column: Rows of one value never straddle folds, or None.
         metric: Name in `comp.metrics` that the leaderboard ranks by; `also` are shown beside it.
-        pixels: Side of the square that photos are brought to, in pixels; `resize` says how.
+        pixels: Side of the square that photos are brought to, in pixels; `resize` says how. `height` brings them to that height
+            and leaves the width free.
         symmetries: What augmentation may do to a photo without changing its label.
         twins: Whether near-duplicates are looked for and kept in one fold.
         positive: Class whose probability is handed in (submission kind `probability`).
@@ -131,6 +135,8 @@ class Backbone:
         build: Makes the feature extractor: pixels 0..255 in, feature map or tokens out.
         variants: Published names, smallest first, `tiny` always among them.
         any_variant: Whether a candidate may name others too (`hub:PRESET`): then it must name one.
+        takes_widths: Whether `build(..., has_widths=True)` takes strips of any width and, second, how wide each is: what a
+            transcript is read from.
         default_variant: The variant that a candidate without one means.
         scratch_variant: The same where it is trained from scratch, small enough for a preset's minutes on two cores;
             empty: the default variant.
@@ -157,6 +163,7 @@ class Backbone:
     seconds_per_photo: Mapping[str, float] = field(default_factory=dict)
     measured_pixels: int = 64
     any_variant: bool = False
+    takes_widths: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

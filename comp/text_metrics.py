@@ -32,6 +32,14 @@ class TextMetric:
     direction: Literal["higher", "lower"]
     prepare: Callable[[Sequence[str], Sequence[str]], Score]
 
+    def is_better(self, one: float, other: float) -> bool:
+        """Return whether the first score is the better one; equal scores are not."""
+        return one > other if self.direction == "higher" else one < other
+
+    def gain(self, new: float, old: float) -> float:
+        """Return by how much a score is better than another, positive whichever way is better."""
+        return new - old if self.direction == "higher" else old - new
+
     def function(
         self, truth: Sequence[str], texts: Sequence[str], sample_weight: npt.NDArray[Any] | None = None
     ) -> float:
@@ -93,3 +101,33 @@ TEXT_METRICS: dict[str, TextMetric] = {
         TextMetric("exact", "higher", _prepare_exact),
     )
 }
+
+
+def text_metric(name: str) -> TextMetric:
+    """Return the metric of transcripts of that name.
+
+    Raises:
+        BadInput: If there is none; the message names those there are.
+    """
+    if name not in TEXT_METRICS:
+        raise BadInput(f"metric {name!r} of transcripts is unknown: expected one of {', '.join(TEXT_METRICS)}")
+    return TEXT_METRICS[name]
+
+
+def resampled_text_scores(
+    metric: TextMetric, truth: Sequence[str], texts: Sequence[str], n_resamples: int = 1000, seed: int = 0
+) -> Floats:
+    """Return (n_resamples,) scores of bootstrap resamples of the rows; two tellings of one truth and seed share the draws.
+
+    Raises:
+        BadInput: As `TextMetric.function`.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    metric.function(truth, texts)
+    score, generator, n_rows = metric.prepare(truth, texts), np.random.default_rng(seed), len(truth)
+
+    def draw() -> Floats:
+        return np.bincount(generator.integers(0, n_rows, n_rows), minlength=n_rows).astype(np.float64)
+
+    return np.fromiter((score(draw()) for _ in range(n_resamples)), np.float64, n_resamples)

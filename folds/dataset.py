@@ -7,7 +7,7 @@ dataset.json   fingerprints of both, classes, number of folds and seed, twins, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -21,6 +21,7 @@ from comp.errors import BadInput, Refused
 from comp.images import PhotoFacts
 from comp.store import canonical_json, key_of, locked, read_json, sha256_of, sha256_of_file, write_json, write_text
 from comp.tables import Tables, check_class_counts
+from comp.text_metrics import composed
 from comp.twins import TWINS_VERSION, Twins
 from folds.assign import ASSIGN_VERSION, HOLDOUT, assign, classes_left_out, clusters_of
 from folds.runs import RUNS, dataset_dir
@@ -55,6 +56,11 @@ class Dataset:
     def n_folds(self) -> int:
         """Return the number of folds."""
         return int(self.facts["n_folds"])
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether labels are transcripts, and classes the blank and the characters that they are written in."""
+        return bool(self.facts.get("task") == "transcribe")
 
     @cached_property
     def classes(self) -> list[str]:
@@ -120,7 +126,9 @@ def dataset_folder(tables: Tables, photos: dict[str, PhotoFacts], n_folds: int, 
 
 def _settings(tables: Tables, n_folds: int) -> dict[str, Any]:
     competition = tables.competition
+    task = {"task": competition.task} if competition.task != "classify" else {}  # fold tables of old keep their names
     return {
+        **task,
         "n_folds": n_folds,
         "fold_seed": competition.fold_seed,
         "group_column": competition.group_column,
@@ -148,23 +156,27 @@ def _rows(tables: Tables, photos: dict[str, PhotoFacts]) -> pd.DataFrame:
 
 def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, Any]) -> None:
     train = rows[rows["part"] == "train"].reset_index(drop=True)
-    labels = train["label"].tolist()
+    is_text = settings.get("task") == "transcribe"
+    labels = [""] * len(train) if is_text else train["label"].tolist()  # texts are no strata
     n_folds = settings["n_folds"]
     if not 2 <= n_folds <= len(train):
         raise BadInput(f"FOLDS={n_folds}: expected 2 to {len(train)}, the number of readable train rows")
     groups = train["group"].tolist() if settings["group_column"] else None
     clusters = clusters_of(twins.cluster, groups)
-    if groups is None:
+    if groups is None and not is_text:
         check_class_counts(labels, n_folds)
     table = assign(train["id"].tolist(), labels, clusters, n_folds, settings["fold_seed"], settings["has_holdout"])
     inside = (table["fold"] != HOLDOUT).to_numpy()
-    left_out = _left_out(train["label"][inside].tolist(), clusters[inside], settings) if groups else []
+    if is_text:
+        _check_groups(clusters[inside], settings)
+    is_grouped = groups is not None and not is_text
+    left_out = _left_out(train["label"][inside].tolist(), clusters[inside], settings) if is_grouped else []
     names = train["id"].tolist()
     write_text(folder / "table.csv", rows.to_csv(index=False))
     write_text(folder / "folds.csv", table.to_csv(index=False))
     facts = {
         **settings,
-        "classes": sorted(set(labels)),
+        "classes": alphabet_of(train["label"][inside]) if is_text else sorted(set(labels)),
         "classes_left_out": left_out,
         "twins_joined": [[names[i], names[j]] for i, j in twins.pairs],
         "twins_across_classes": [[names[i], names[j]] for i, j in twins.across],
@@ -172,6 +184,22 @@ def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, A
         "fingerprints": {name: sha256_of_file(folder / name) for name in ("table.csv", "folds.csv")},
     }
     write_json(folder / "dataset.json", facts)
+
+
+def alphabet_of(texts: Iterable[str]) -> list[str]:
+    """Return what the columns of frames read as: the blank, as the empty string, then the characters of the texts, sorted."""
+    return ["", *sorted({character for text in texts for character in composed(text)})]
+
+
+def _check_groups(clusters: np.ndarray, settings: dict[str, Any]) -> None:
+    """Refuse fewer groups than folds: a fold would be empty."""
+    n_clusters = len(np.unique(clusters))
+    if n_clusters < settings["n_folds"]:
+        fewer = f"fewer (FOLDS={n_clusters})" if n_clusters >= 2 else "more data"
+        raise BadInput(
+            f"GROUP={settings['group_column']}: {n_clusters} groups of rows for {settings['n_folds']} folds; "
+            f"take {fewer} or another column"
+        )
 
 
 def _left_out(labels: list[str], clusters: np.ndarray, settings: dict[str, Any]) -> list[str]:

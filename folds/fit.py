@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from folds.assign import deal
 from folds.batches import TrainBatches, predict
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
-from folds.inputs import Inputs
 from folds.loop import CHECKPOINT, train_network
 from folds.mixing import Mixing
 from folds.model import class_weights, make_network
@@ -34,7 +33,8 @@ class Fold:
 
     Attributes:
         recipe: The plan's, or what a second try made of it.
-        head_inputs: Pooled features that a tail's head is trained on first, or None.
+        inputs: `Inputs`, or `StripInputs` where transcripts are read.
+        head_inputs: `Inputs`, pooled features that a tail's head is trained on first, or None.
         train_rows, valid_rows: Positions in `dataset.train`; disjoint, and no row of the hold-out is in either.
         classes: (c,) indices of the classes that are told apart; all, but for a part.
         asked: Which of the rows to predict are asked about, by table (`valid`, `test`): positions; all, but for a part.
@@ -45,8 +45,8 @@ class Fold:
     recipe: Recipe
     number: int
     folder: Path
-    inputs: Inputs
-    head_inputs: Inputs | None
+    inputs: Any
+    head_inputs: Any
     train_rows: np.ndarray
     valid_rows: np.ndarray
     classes: np.ndarray
@@ -71,16 +71,24 @@ class Answer:
         tables: By name, (n, C) float32 probabilities of the rows asked about.
         history: The learning curve: `loss`, `inner_loss` and `seconds` by epoch.
         models: Files of trained weights, below the fold's folder.
+        lengths: By name, (n,) frames of each row, where tables are frames (sum T, A) of transcripts.
+        facts: What else the fold's marker says.
     """
 
     tables: dict[str, np.ndarray]
     history: dict[str, list[float]]
     n_parameters: int
     models: list[str]
+    lengths: dict[str, np.ndarray] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def answer(fold: Fold, report: Report) -> Answer:
     """Fit the fold's network, or one a part, and return what comes out; the weights lie in the fold's folder then."""
+    if fold.dataset.is_text:
+        from folds.transcribe import answer_text
+
+        return answer_text(fold, report)
     return _answer_in_parts(fold, report) if fold.recipe.condition == "split" else _answer_whole(fold, report)
 
 
@@ -93,11 +101,16 @@ def _answer_whole(fold: Fold, report: Report) -> Answer:
     history = train_network(network, fold.recipe, _batches(fold, fit_rows), fold.folder, report, inner_loss)
     network.trainable = False
     tables = {name: _probabilities(network, fold, name) for name in fold.asked}
-    with replacing(fold.folder / MODEL) as temporary:
+    save_model(network, fold.folder)
+    return Answer(tables, history, network.count_params(), [MODEL])
+
+
+def save_model(network: keras.Model, folder: Path) -> None:
+    """Write a network's weights into a fold's folder."""
+    with replacing(folder / MODEL) as temporary:
         named = temporary.with_name(f".beside.{MODEL}")  # Keras insists on the ending; the lock keeps others away
         network.save_weights(named)
         named.replace(temporary)
-    return Answer(tables, history, network.count_params(), [MODEL])
 
 
 def _answer_in_parts(fold: Fold, report: Report) -> Answer:
@@ -171,7 +184,7 @@ def fresh_network(fold: Fold) -> keras.Model:
     """Return the network as it is before training; what this process did before does not matter."""
     keras.utils.clear_session(free_memory=False)
     keras.config.set_dtype_policy(fold.plan.fit_precision)
-    keras.utils.set_random_seed(_model_seed(fold))
+    keras.utils.set_random_seed(model_seed(fold))
     return make_network(
         fold.candidate,
         fold.recipe,
@@ -205,7 +218,7 @@ def _start_from_head(network: keras.Model, fold: Fold, rows: np.ndarray) -> None
     network.get_layer("logits").set_weights(head.get_layer("logits").get_weights())
 
 
-def _model_seed(fold: Fold) -> int:
+def model_seed(fold: Fold) -> int:
     """Return a seed of its own for each (run seed, fold), so that folds start from different weights."""
     return int(np.random.SeedSequence([fold.plan.seed, fold.number]).generate_state(1)[0])
 
@@ -242,7 +255,7 @@ def _batches(fold: Fold, rows: np.ndarray) -> TrainBatches:
         np.eye(n_classes, dtype=np.float32)[labels],
         weights[labels],
         batch_size=recipe.batch_size,
-        seed=_model_seed(fold),
+        seed=model_seed(fold),
         mixing=Mixing(recipe.mixup, recipe.cutmix),
         conditions=_conditions(fold, fold.dataset.train["condition"].to_numpy(dtype=object)[rows]),
     )

@@ -16,8 +16,13 @@ from comp.store import replacing
 from folds.batches import TrainBatches
 from folds.model import depths, make_loss
 from folds.optimizer import make_optimizer
+from folds.strips import StripBatches
 
 CHECKPOINT = "resume.npz"
+
+
+Batches = TrainBatches | StripBatches
+Fit = Callable[[keras.Model, Any, int, "_Loop"], None]
 
 
 class NotFinite(Exception):
@@ -27,15 +32,19 @@ class NotFinite(Exception):
 def train_network(
     network: keras.Model,
     recipe: Recipe,
-    batches: TrainBatches,
+    batches: Batches,
     folder: Path,
     report: Report,
     inner_loss: Callable[[], float] | None = None,
+    loss: keras.losses.Loss | None = None,
+    fit: Fit | None = None,
 ) -> dict[str, list[float]]:
     """Train the network in place, from the checkpoint in `folder` where there is one; return its learning curve.
 
     Args:
         inner_loss: Loss on inner rows, which chooses the epoch; None takes the last.
+        loss: Of the network's outputs; None takes that of classes.
+        fit: What takes the trainer through epochs, from the first to be done, with what happens around each; None: Keras' own.
 
     Raises:
         NotFinite: If the loss of an epoch is not finite.
@@ -44,7 +53,7 @@ def train_network(
     trainer = keras.Model(network.inputs, network.outputs)  # the network itself stays free of optimizer state
     trainer.compile(
         optimizer=make_optimizer(recipe, recipe.epochs * len(batches), depths(network)),
-        loss=make_loss(recipe),
+        loss=loss or make_loss(recipe),
         weighted_metrics=[],
         jit_compile=False,  # XLA on the CPU takes three times as long on depthwise convolutions (tensorflow 2.21)
     )
@@ -52,13 +61,16 @@ def train_network(
     loop = _Loop(recipe, batches, folder / CHECKPOINT, report, inner_loss)
     first_epoch = loop.resume(trainer)
     if first_epoch < recipe.epochs:
-        trainer.fit(
-            batches, epochs=recipe.epochs, initial_epoch=first_epoch, verbose=0, shuffle=False, callbacks=[loop]
-        )
+        (fit or _fit)(trainer, batches, first_epoch, loop)
     else:  # killed between the last epoch and what follows it
         trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
     loop.use_best(trainer)
     return loop.history
+
+
+def _fit(trainer: keras.Model, batches: Batches, first_epoch: int, loop: _Loop) -> None:
+    epochs = loop.recipe.epochs
+    trainer.fit(batches, epochs=epochs, initial_epoch=first_epoch, verbose=0, shuffle=False, callbacks=[loop])
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
@@ -67,7 +79,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         recipe: Recipe,
-        batches: TrainBatches,
+        batches: Batches,
         path: Path,
         report: Report,
         inner_loss: Callable[[], float] | None,

@@ -13,7 +13,9 @@ from comp.bootstrap import interval
 from comp.errors import Refused
 from comp.metrics import check_probabilities, metric
 from comp.store import MARKER, read_json, read_marker, write_array, write_json, write_marker
+from comp.text_metrics import resampled_text_scores, text_metric
 from folds.dataset import Dataset
+from folds.frames import Frames, as_facts, from_facts, in_order, mean_of, put_together
 from folds.runs import fold_dir
 
 
@@ -27,6 +29,8 @@ class Predictions:
         test_ids: (M,) ids of the readable test rows, in the order of the table.
         test: (M, C) float32 probabilities, averaged over the models of all folds.
         classes: (C,) names of the columns.
+        oof_lengths, test_lengths: (N,) and (M,) frames of each row, where predictions are frames of a transcript: `oof` and
+            `test` are then (sum T, A), and classes the alphabet; None elsewhere.
     """
 
     oof_ids: list[str]
@@ -34,6 +38,20 @@ class Predictions:
     test_ids: list[str]
     test: np.ndarray
     classes: list[str]
+    oof_lengths: np.ndarray | None = None
+    test_lengths: np.ndarray | None = None
+
+    @property
+    def frames(self) -> tuple[Frames, Frames]:
+        """Return the frames of the train rows and of the test rows.
+
+        Raises:
+            Refused: If these are probabilities of classes.
+        """
+        if self.oof_lengths is None or self.test_lengths is None:
+            raise Refused("probabilities of classes were found where frames of transcripts were expected")
+        oof = Frames(self.oof_ids, self.oof, self.oof_lengths, self.classes)
+        return oof, Frames(self.test_ids, self.test, self.test_lengths, self.classes)
 
 
 def read_fold(run: Path, fold: int) -> tuple[dict[str, Any], dict[str, Any], np.ndarray, np.ndarray]:
@@ -55,6 +73,12 @@ def assemble(run: Path, dataset: Dataset) -> Predictions:
     Raises:
         Refused: If a model was trained on the fold it scores, a row is missing or there twice, or classes differ.
     """
+    predictions = _frames_of(run, dataset) if dataset.is_text else _tables_of(run, dataset)
+    _write(run, predictions)
+    return predictions
+
+
+def _tables_of(run: Path, dataset: Dataset) -> Predictions:
     rows = dataset.in_folds
     oof = np.full((len(rows), len(dataset.classes)), np.nan, np.float32)
     tests = []
@@ -67,9 +91,22 @@ def assemble(run: Path, dataset: Dataset) -> Predictions:
         tests.append(align(ids["test"], test_ids, test, f"{run.name} fold {fold}, test rows"))
     check_probabilities(oof, f"{run.name}, out-of-fold")
     test = np.asarray(np.mean(tests, axis=0, dtype=np.float64), dtype=np.float32)
-    predictions = Predictions(rows["id"].tolist(), oof, test_ids, test, dataset.classes)
-    _write(run, predictions)
-    return predictions
+    return Predictions(rows["id"].tolist(), oof, test_ids, test, dataset.classes)
+
+
+def _frames_of(run: Path, dataset: Dataset) -> Predictions:
+    """Return the frames of all folds: train rows as they are, test rows averaged over the folds' models."""
+    oofs, tests = [], []
+    test_ids = dataset.readable_test["id"].tolist()
+    for fold in range(dataset.n_folds):
+        name = f"{run.name} fold {fold}"
+        marker, ids, valid, test = read_fold(run, fold)
+        check_fold(name, marker, ids, dataset, fold)
+        oofs.append(from_facts(valid, ids, "valid").checked(name))
+        tests.append(in_order(from_facts(test, ids, "test").checked(name), test_ids, f"{name}, test rows"))
+    oof = in_order(put_together(oofs), dataset.in_folds["id"].tolist(), f"{run.name}, out-of-fold")
+    test_mean = mean_of(tests)
+    return Predictions(oof.ids, oof.values, test_ids, test_mean.values, dataset.classes, oof.lengths, test_mean.lengths)
 
 
 def check_fold(name: str, marker: dict[str, Any], ids: dict[str, Any], dataset: Dataset, fold: int) -> None:
@@ -121,7 +158,10 @@ def _write(run: Path, predictions: Predictions) -> None:
         return
     write_array(run / "oof.npy", predictions.oof)
     write_array(run / "test.npy", predictions.test)
-    ids = {"oof": predictions.oof_ids, "test": predictions.test_ids, "classes": predictions.classes}
+    ids: dict[str, Any] = {"oof": predictions.oof_ids, "test": predictions.test_ids, "classes": predictions.classes}
+    if predictions.oof_lengths is not None:
+        oof, test = predictions.frames
+        ids |= {**as_facts(oof, "oof"), **as_facts(test, "test")}
     write_json(run / "predictions.json", ids)
     write_marker(run, ["oof.npy", "test.npy", "predictions.json"])
 
@@ -135,7 +175,9 @@ def read_predictions(run: Path) -> Predictions:
     if read_marker(run) is None:
         raise Refused(f"{run / MARKER} is missing or does not match its files: the run is not finished, or was changed")
     ids = read_json(run / "predictions.json")
-    return Predictions(ids["oof"], np.load(run / "oof.npy"), ids["test"], np.load(run / "test.npy"), ids["classes"])
+    lengths = [np.array(ids[name], np.int64) if name in ids else None for name in ("oof_lengths", "test_lengths")]
+    oof, test = np.load(run / "oof.npy"), np.load(run / "test.npy")
+    return Predictions(ids["oof"], oof, ids["test"], test, ids["classes"], *lengths)
 
 
 @dataclass(frozen=True)
@@ -166,6 +208,20 @@ class Score:
     def fold_deviation(self) -> float:
         """Return the standard deviation over folds (n - 1)."""
         return float(np.std(self.fold_scores, ddof=1))
+
+
+def text_score(dataset: Dataset, texts: Sequence[str], metric_name: str) -> Score:
+    """Return a metric of transcripts over the out-of-fold table, with its interval, resampled over rows.
+
+    Args:
+        texts: (N,) of the rows of `dataset.in_folds`.
+    """
+    chosen, truth = text_metric(metric_name), dataset.in_folds["label"].tolist()
+    folds, told = dataset.in_folds["fold"].to_numpy(), np.array(texts, dtype=object)
+    true = np.array(truth, dtype=object)
+    low, high = np.quantile(resampled_text_scores(chosen, truth, texts), [0.025, 0.975])
+    by_fold = [chosen.function(true[folds == k].tolist(), told[folds == k].tolist()) for k in range(dataset.n_folds)]
+    return Score(metric_name, chosen.function(truth, texts), float(low), float(high), by_fold, len(truth))
 
 
 def score(dataset: Dataset, oof: np.ndarray, metric_name: str) -> Score:

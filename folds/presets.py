@@ -61,6 +61,12 @@ PRESETS: Mapping[str, Mapping[Fit, Mapping[str, Any]]] = {
         | {"pixels": 224, "epochs": 8, "strength": 0.4},
     },
 }
+# Readers of transcripts, from scratch: the blank is learnt first, then letters; 3,178 words of 115 pixels at most, five folds.
+TEXTS: Mapping[str, Mapping[str, Any]] = {
+    "quick": {"pixels": 32, "epochs": 6, "strength": 0.2, "learning_rate": 3e-3},
+    "standard": {"pixels": 32, "epochs": 50, "strength": 0.5},
+    "best": {"pixels": 48, "epochs": 100, "strength": 0.6},
+}
 DEFAULT_PRESET = "standard"
 FITS_WITH_WEIGHTS: Mapping[str, tuple[Fit, ...]] = {
     "quick": ("probe",),
@@ -82,6 +88,8 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     backbone = load_backbone(candidate.backbone)
     fit = candidate.fit or "scratch"
     values = {**backbone.recipe.get(fit, {}), **PRESETS[preset][fit]}
+    if competition.task == "transcribe":
+        values |= TEXTS[preset]
     recipe = by_rule(replace(Recipe(), **values))
     largest = side_by_rule(competition.pixels) if recipe.optimizer == RULE else min(recipe.pixels, competition.pixels)
     pixels = candidate.pixels or largest

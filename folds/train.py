@@ -16,6 +16,7 @@ from comp.errors import TrainingFailed
 from comp.images import ImageStore, PixelSpec
 from comp.spec import Recipe
 from comp.store import locked, read_json, read_marker, sweep, write_array, write_json, write_marker
+from comp.strips import StripStore
 from folds.assign import HOLDOUT
 from folds.dataset import load_dataset
 from folds.features import bank_inputs, banks_of, for_head, starts_from_head
@@ -23,6 +24,7 @@ from folds.fit import Fold, answer
 from folds.inputs import Inputs, PixelInputs
 from folds.loop import CHECKPOINT, NotFinite
 from folds.runs import RunPlan, fold_dir, plan_of
+from folds.strips import StripInputs
 from folds.views import n_views_of, predict_views
 
 ATTEMPTS = "attempts.json"
@@ -86,10 +88,13 @@ def gather(run: Path, number: int, cache_dir: Path, weights: str, is_to_fit: boo
     )
 
 
-def _open_inputs(plan: RunPlan, cache_dir: Path) -> Inputs:
+def _open_inputs(plan: RunPlan, cache_dir: Path) -> Inputs | StripInputs:
     if plan.candidate.fit in ("probe", "tail"):
         return bank_inputs(banks_of(plan), cache_dir)
     facts = plan.facts
+    if facts["resize"] == "height":
+        strips = StripStore(PixelSpec(plan.recipe.pixels, facts["channels"], "height"), cache_dir)
+        return StripInputs(strips, policy(plan.recipe.strength, frozenset(facts["symmetries"])))
     store = ImageStore(PixelSpec(plan.recipe.pixels, facts["channels"], facts["resize"]), cache_dir)
     return PixelInputs(store, policy(plan.recipe.strength, frozenset(facts["symmetries"])))
 
@@ -153,6 +158,7 @@ def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dic
         write_array(fold.folder / f"{name}.npy", table)
     valid_ids, test_ids = dataset.train["id"].iloc[fold.valid_rows], dataset.readable_test["id"]
     ids = {"valid": valid_ids.tolist(), "test": test_ids.tolist(), "classes": dataset.classes}
+    ids |= {f"{name}_lengths": lengths.tolist() for name, lengths in found.lengths.items()}
     write_json(fold.folder / "ids.json", ids)
     write_json(fold.folder / "history.json", found.history)
     seconds = max(
@@ -165,6 +171,7 @@ def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dic
         "recipe": asdict(fold.recipe),
         "attempts": attempts,
         "parameters": found.n_parameters,
+        **found.facts,
         "seconds": round(seconds, 2),
     }
     marker = write_marker(fold.folder, [*OUTPUTS, *found.models], facts)

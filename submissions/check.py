@@ -39,7 +39,9 @@ def check_frame(
     _check_ids(frame[id_column].tolist(), list(ids), name)
     if competition.submission == "label":
         _check_labels(frame, id_column, target_column, set(classes), name)
-    elif competition.submission != "text":
+    elif competition.submission == "text":
+        _check_texts(frame, id_column, target_column, name)
+    else:
         _check_numbers(frame, id_column, answers, name)
 
 
@@ -60,6 +62,17 @@ def _check_labels(frame: pd.DataFrame, id_column: str, target_column: str, class
         row = int(np.argmax(foreign))
         label, row_id = frame[target_column].iloc[row], frame[id_column].iloc[row]
         raise Refused(f"{name}, line {row + 2} (id {row_id}): {label!r} is none of the {len(classes)} classes")
+
+
+def _check_texts(frame: pd.DataFrame, id_column: str, target_column: str, name: str) -> None:
+    texts = frame[target_column].tolist()
+    for row, text in enumerate(texts):
+        if not text.isprintable():
+            raise Refused(
+                f"{name}, line {row + 2} (id {frame[id_column].iloc[row]}): {text!r}, expected printable text"
+            )
+    if texts and not any(text.strip() for text in texts):
+        raise Refused(f"{name}: all {len(texts)} texts are empty; expected transcripts in column {target_column!r}")
 
 
 def _check_numbers(frame: pd.DataFrame, id_column: str, columns: list[str], name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from comp.backend import precision_for
-from comp.candidates import parse_candidates
+from comp.candidates import check_reads, parse_candidates
 from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Candidate, Competition, Fit, Recipe, Weights
@@ -61,6 +61,8 @@ def choose(asked: str | None, competition: Competition, preset: str, ways: Ways)
     choices: list[Choice] = []
     notes: list[str] = []
     for candidate in named:
+        if competition.task == "transcribe":
+            check_reads(candidate)
         found, why_not = weights_of(candidate, ways, is_named=asked is not None)
         if why_not and asked is None:
             notes.append(f"{candidate} left out: {why_not}")

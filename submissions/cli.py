@@ -111,15 +111,9 @@ def train(
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line
-    from submissions.combine import show_combined
-    from submissions.submit import repeat, result_lines, show_results, together, train_all
+    from submissions.submit import train as run_train
 
-    plan, dataset, predictions = train_all(_settings(locals()))
-    combined = together(plan, dataset, predictions)
-    show_results(plan, result_lines(plan, dataset, predictions, combined))
-    show_combined(combined, dataset.n_folds)
-    repeat(plan, dataset, predictions, combined)
-    last_line(dataset.folder)
+    last_line(run_train(_settings(locals())))
 
 
 @app.command()
@@ -144,11 +138,10 @@ def add_run(
 ) -> None:
     """Admit predictions of another tool beside our runs, after the same checks; take them with `submit --with NAME`."""
     from comp.console import last_line, say
-    from comp.registry import load_competition
     from submissions.outside import add_run as run_add_run
     from submissions.stored import find_dataset
 
-    record = load_competition(competition)
+    record = _of_classes(competition, "add-run")
     found = run_add_run(name, oof, test, find_dataset(record.name, data8), record.id_column, trust)
     say(f"{found.n_rows} train rows and {found.n_test} test rows admitted, folds {found.folds}")
     say(f"take them into the ensemble: make submit WITH={name}")
@@ -164,11 +157,10 @@ def compare(
     metric: Annotated[str | None, typer.Option(help="A metric; the competition's own where not given.")] = None,
 ) -> None:
     """Tell whether B is really better than A: over the same rows, and over training seeds where both have several."""
-    from comp.registry import load_competition
     from submissions.compare import compare_runs
     from submissions.stored import view_dataset
 
-    record = load_competition(competition)
+    record = _of_classes(competition, "compare")
     compare_runs(view_dataset(record.name, data8), a, b, metric or record.metric)
 
 
@@ -210,14 +202,13 @@ def suspects(
     """List the rows most likely mislabelled, and how alike train and test are; the last line is a sheet of photos."""
     from comp.console import last_line
     from comp.engine import open_engine
-    from comp.registry import load_competition
     from comp.sources import find_source
     from comp.tables import read_tables
     from submissions.stored import view_dataset
     from submissions.suspects import newest_csv
     from submissions.suspects import suspects as run_suspects
 
-    record = load_competition(competition)
+    record = _of_classes(competition, "suspects")
     judge = file or newest_csv(view_dataset(record.name, data8))
     tables = read_tables(record, find_source(record, data, data_root).folder, allow_missing)
     last_line(run_suspects(judge, tables, open_engine("local", jobs)))
@@ -227,12 +218,11 @@ def suspects(
 def ablate(competition: Competition = "specimens", data8: Data8 = None, readme: Readme = None) -> None:
     """Show what the condition column (the phylum) is worth to each finished run, with paired intervals."""
     from comp.console import last_line
-    from comp.registry import load_competition
     from submissions.ablate import ablate as run_ablate
     from submissions.ablate import show_ablation
     from submissions.stored import view_dataset
 
-    record = load_competition(competition)
+    record = _of_classes(competition, "ablate")
     dataset = view_dataset(record.name, data8)
     last_line(show_ablation(run_ablate(dataset, record), dataset, record, readme))
 
@@ -257,10 +247,9 @@ def unseen(
 ) -> None:
     """Show what recipes score on seen and on unseen groups, where they were trained over plain and over grouped folds."""
     from comp.console import last_line
-    from comp.registry import load_competition
     from submissions.species import show_seen_unseen
 
-    record = load_competition(competition)
+    record = _of_classes(competition, "unseen")
     last_line(show_seen_unseen(record, group, metric or record.metric))
 
 
@@ -285,6 +274,11 @@ def predict(
 
     record = load_competition(competition)
     photos = find_photos(images, record, phylum)
+    if record.task == "transcribe":
+        from submissions.read_words import read_words
+
+        last_line(read_words(photos, record, file or newest_csv(record.name), open_engine("local", jobs), top, out))
+        return
     classes, table = answer(photos, record, file or newest_csv(record.name), weights, open_engine("local", jobs))
     last_line(write_answers(photos, record, classes, table, top, out))
 
@@ -339,6 +333,16 @@ def results(
     from submissions.results import write_results
 
     last_line(write_results(readme, files))
+
+
+def _of_classes(competition: str, command: str) -> Any:
+    """Return the competition; one that asks for transcripts is refused, because the command works on classes."""
+    from comp.registry import load_competition
+    from comp.tasks import refuse_transcripts
+
+    record = load_competition(competition)
+    refuse_transcripts(record, command)
+    return record
 
 
 def _settings(given: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from comp.errors import BadInput, Refused
 from comp.metrics import metric
 from comp.spec import Competition
 from comp.tables import read_csv
+from comp.text_metrics import text_metric
 from submissions.check import check_frame
 
 OF_PROBABILITIES = frozenset({"log_loss", "auc", "top5"})
@@ -43,6 +44,8 @@ def grade_frame(
 
     A CSV of labels has no score in metrics of probabilities.
     """
+    if competition.submission == "text":
+        return _text_scores(frame, competition, _answers_to(frame, ids, labels, competition, name)[0])
     truth, probabilities = matched(frame, ids, labels, competition, name)
     also = [one for one in competition.also if competition.submission != "label" or one not in OF_PROBABILITIES]
     scores = {one: float(metric(one).function(truth, probabilities, None)) for one in (competition.metric, *also)}
@@ -64,6 +67,14 @@ def matched(
     Raises:
         Refused: If it is malformed, or its ids are not those of the answers.
     """
+    truth, classes = _answers_to(frame, ids, labels, competition, name)
+    return np.array([classes.index(label) for label in truth]), _probabilities(frame, competition, classes)
+
+
+def _answers_to(
+    frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
+) -> tuple[list[str], list[str]]:
+    """Return the true answer of each row of a submission, after all checks, and the classes that count."""
     id_column = competition.id_column
     if id_column not in frame.columns:
         raise Refused(f"{name}: it has no column {id_column!r}, only {', '.join(map(str, frame.columns))}")
@@ -77,8 +88,13 @@ def matched(
     check_frame(frame, competition, list(frame[id_column]), classes, name)
     if frame[id_column].duplicated().any():
         raise Refused(f"{name}: id {frame[id_column][frame[id_column].duplicated()].iloc[0]!r} is there twice")
-    truth = np.array([classes.index(wanted[row_id]) for row_id in frame[id_column]])
-    return truth, _probabilities(frame, competition, classes)
+    return [wanted[row_id] for row_id in frame[id_column]], classes
+
+
+def _text_scores(frame: pd.DataFrame, competition: Competition, truth: list[str]) -> dict[str, float]:
+    texts = frame[competition.target_column].tolist()
+    names = (competition.metric, *competition.also)
+    return {**{name: text_metric(name).function(truth, texts) for name in names}, "n": len(frame)}
 
 
 def _classes(frame: pd.DataFrame, competition: Competition, known: list[str]) -> list[str]:

@@ -14,13 +14,16 @@ import pandas as pd
 from comp.bootstrap import resampled_scores
 from comp.console import say, show_table
 from comp.errors import BadInput, FoldboardError
-from comp.metrics import Floats, Metric, metric
+from comp.metrics import Floats, Metric
 from comp.spec import Competition
 from comp.store import read_json, read_marker, write_text
+from comp.tasks import metric_of
+from comp.text_metrics import TextMetric, resampled_text_scores
 from folds.dataset import Dataset
 from folds.oof import Predictions, align, read_predictions
 from folds.runs import RUNS, fold_dir
-from submissions.stored import finished_runs, is_outside, rebuild
+from submissions.stored import finished_runs, is_outside, rebuild, rebuild_texts
+from submissions.transcripts import transcribe
 
 LEDGER = RUNS / "ledger.csv"
 Z = 1.96  # of a 95 % interval
@@ -64,7 +67,7 @@ def leaderboard(dataset: Dataset, competition: Competition, ledger: Path = LEDGE
     Raises:
         BadInput: If there is no finished run.
     """
-    chosen = metric(competition.metric)
+    chosen = metric_of(competition)
     runs = finished_runs(dataset.folder)
     entries = [_of_run(run, dataset, chosen) for run in runs]
     known = _kaggle_scores(ledger)
@@ -80,8 +83,10 @@ def leaderboard(dataset: Dataset, competition: Competition, ledger: Path = LEDGE
     ]
 
 
-def _of_run(run: Path, dataset: Dataset, chosen: Metric) -> Entry:
+def _of_run(run: Path, dataset: Dataset, chosen: Metric | TextMetric) -> Entry:
     found = read_predictions(run)
+    if isinstance(chosen, TextMetric):
+        return _of_text_run(run, found, dataset, chosen)
     oof = align(found.oof_ids, dataset.in_folds["id"].tolist(), found.oof, run.name)
     markers = [read_marker(fold_dir(run, k)) or {} for k in range(dataset.n_folds)]
     return replace(
@@ -90,6 +95,24 @@ def _of_run(run: Path, dataset: Dataset, chosen: Metric) -> Entry:
         seconds=float(sum(marker.get("seconds", 0.0) for marker in markers)),
         parameters=int(max(marker.get("parameters", 0) for marker in markers)),
     )
+
+
+def _of_text_run(run: Path, found: Predictions, dataset: Dataset, chosen: TextMetric) -> Entry:
+    """Return the line of a run that reads transcripts, decoded as it would be if it were handed in alone."""
+    texts = transcribe(dataset, {run.name: found}, chosen.name).oof
+    markers = [read_marker(fold_dir(run, k)) or {} for k in range(dataset.n_folds)]
+    return replace(
+        _scored_texts(run.name, "run", texts, dataset, chosen),
+        seconds=float(sum(marker.get("seconds", 0.0) for marker in markers)),
+        parameters=int(max(marker.get("parameters", 0) for marker in markers)),
+    )
+
+
+def _scored_texts(name: str, kind: str, texts: Sequence[str], dataset: Dataset, chosen: TextMetric) -> Entry:
+    truth = dataset.in_folds["label"].tolist()
+    draws = resampled_text_scores(chosen, truth, texts)
+    low, high = (float(end) for end in np.quantile(draws, [0.025, 0.975]))
+    return Entry(name, kind, chosen.function(truth, texts), low, high, draws)
 
 
 def _scored(name: str, kind: str, oof: Floats, dataset: Dataset, chosen: Metric) -> Entry:
@@ -108,25 +131,34 @@ def _holdout_score(found: Predictions, dataset: Dataset, chosen: Metric) -> floa
     return chosen.prepare(truth, found.test)(np.ones(len(truth)))
 
 
-def _of_manifest(path: Path, chosen: Metric, known: Mapping[str, dict[str, str]]) -> Entry:
+def _of_manifest(path: Path, chosen: Metric | TextMetric, known: Mapping[str, dict[str, str]]) -> Entry:
     manifest: dict[str, Any] = read_json(path)
     cv, ensemble = manifest["cv"], manifest.get("ensemble", {})
     name = f"{path.stem}.csv ({ensemble.get('method', 'ensemble')} of {len(manifest['runs'])})"
     entry = Entry(name, "CSV", cv["score"], cv["low"], cv["high"])
     try:
+        if isinstance(chosen, TextMetric):
+            _, dataset, told = rebuild_texts(manifest, str(path))
+            return replace(
+                entry, draws=_scored_texts(name, "CSV", told.oof, dataset, chosen).draws, **_extras(manifest, known)
+            )
         made = rebuild(manifest, str(path))
         again = _scored(name, "CSV", made.predictions.oof, made.dataset, chosen)
         entry = replace(entry, draws=again.draws)
     except FoldboardError:
         pass  # its runs are gone or were made anew: what its manifest says is still true of it
+    return replace(entry, **_extras(manifest, known))
+
+
+def _extras(manifest: dict[str, Any], known: Mapping[str, dict[str, str]]) -> dict[str, Any]:
+    """Return what a CSV's line says besides its CV."""
     scores = known.get(manifest["sha256"], {})
-    return replace(
-        entry,
-        test=(manifest.get("test") or {}).get(manifest["metric"]),
-        seconds=float(sum(run.get("seconds", 0.0) for run in manifest["runs"])),
-        public=scores.get("public_score", ""),
-        private=scores.get("private_score", ""),
-    )
+    return {
+        "test": (manifest.get("test") or {}).get(manifest["metric"]),
+        "seconds": float(sum(run.get("seconds", 0.0) for run in manifest["runs"])),
+        "public": scores.get("public_score", ""),
+        "private": scores.get("private_score", ""),
+    }
 
 
 def _kaggle_scores(ledger: Path) -> dict[str, dict[str, str]]:
@@ -141,7 +173,7 @@ def _kaggle_scores(ledger: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _tied(entries: Sequence[Entry], chosen: Metric) -> list[bool]:
+def _tied(entries: Sequence[Entry], chosen: Metric | TextMetric) -> list[bool]:
     """Return for each entry whether the top one does not beat it by more than 1.96 standard errors of the difference."""
     top = entries[0]
     if top.draws is None:
@@ -161,7 +193,7 @@ def _best_known(entry: Entry) -> float:
     return entry.cv
 
 
-def medal_of(medals: Mapping[str, float], value: float, chosen: Metric) -> str:
+def medal_of(medals: Mapping[str, float], value: float, chosen: Metric | TextMetric) -> str:
     """Return the highest medal line that a score reaches, `below median` where it reaches none, '' without lines."""
     if not medals:
         return ""

@@ -218,7 +218,7 @@ def show_plan(plan: Plan) -> None:
         f"{competition.name}: {competition.title}",
         [
             ("data", relative(plan.source.folder)),
-            ("rows", f"{len(tables.train):,} train rows, {n_test}, {tables.train['label'].nunique()} classes"),
+            ("rows", f"{len(tables.train):,} train rows, {n_test}, {_n_labels(tables)}"),
             *[("", line) for line in (*tables.notes, *_missing_lines(tables))],
             ("folds", _folds_line(plan)),
             *[("", line) for line in _repeats_lines(plan)],
@@ -228,6 +228,13 @@ def show_plan(plan: Plan) -> None:
             ("to do", f"{_estimate(plan, photos, n_unread)}, {plan.n_jobs} jobs side by side"),
         ],
     )
+
+
+def _n_labels(tables: Tables) -> str:
+    labels = tables.train["label"]
+    if tables.competition.task == "transcribe":
+        return f"{labels.nunique():,} different texts of {len(set(''.join(labels)))} characters"
+    return f"{labels.nunique()} classes"
 
 
 def _missing_lines(tables: Tables) -> Sequence[str]:
@@ -252,7 +259,8 @@ def _folds_line(plan: Plan) -> str:
     competition = plan.competition
     held = " twins stay together," if competition.twins else ""
     group = f" rows of one {competition.group_column} stay together," if competition.group_column else ""
-    return f"{plan.n_folds}, stratified by {competition.target_column},{held}{group} fold seed {competition.fold_seed}"
+    strata = f" stratified by {competition.target_column}," if competition.task == "classify" else ""
+    return f"{plan.n_folds},{strata}{held}{group} fold seed {competition.fold_seed}"
 
 
 def _repeats_lines(plan: Plan) -> list[str]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from comp.console import say, show_table
 from comp.errors import FoldboardError
-from comp.metrics import metric
 from comp.spec import Competition
 from comp.store import sha256_of_file
 from comp.tables import read_csv
+from comp.tasks import metric_of
 from submissions.ledger import Event, last_events, read
 
 NORMAL_95 = 1.959964
@@ -110,7 +110,7 @@ def _answers(event: Event, competition: Competition) -> np.ndarray | None:
 
 def show_ledger(path: Path, competition: Competition) -> list[Standing]:
     """Print the submissions of a competition, the noise among their gains and the two picks; return the submissions."""
-    direction = metric(competition.metric).direction
+    direction = metric_of(competition).direction
     events = last_events(read(path, say), competition.name)
     found = standings(events, direction)
     unsent = [event for event in events if event.event == "unknown"]

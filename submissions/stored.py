@@ -19,6 +19,7 @@ from submissions.ensemble import SINGLE
 from submissions.matched import Matched, match
 from submissions.postprocess import Ensemble, Pipeline
 from submissions.rules import Rule
+from submissions.transcripts import Transcripts, transcribe
 from submissions.views import stored_views
 from submissions.write import facts_of_format
 
@@ -161,10 +162,9 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
         raise BadInput(
             f"{what}: its manifest does not say how it was made; run the command in it again: make submit ..."
         )
-    folders = [Path(run["folder"]) for run in manifest["runs"]]
-    for folder, run in zip(folders, manifest["runs"], strict=True):
-        _check_run(folder, run["key"], what)
-    dataset = load_dataset(folders[0].parent)
+    if manifest["format"]["submission"] == "text":
+        raise BadInput(f"{what}: it holds transcripts, and this works on probabilities of classes")
+    folders, dataset = stored_runs(manifest, what)
     views = stored_views([folder for folder in folders if not is_outside(folder)], dataset)
     matched = match(dataset, {folder.name: read_predictions(folder) for folder in folders}, views)
     facts = manifest["ensemble"]
@@ -173,6 +173,33 @@ def rebuild(manifest: Mapping[str, Any], what: str) -> Rebuilt:
     )
     competition = Competition(name=manifest["competition"], title="", layout="", **manifest["format"])
     return Rebuilt(dict(manifest), competition, dataset, matched, ensemble, predictions_of(ensemble, matched, dataset))
+
+
+def rebuild_texts(manifest: Mapping[str, Any], what: str) -> tuple[Competition, Dataset, Transcripts]:
+    """Return the transcripts of a manifest, made again from the stored frames that it names, and what they are written by.
+
+    Args:
+        what: Whose manifest it is, the subject of messages.
+
+    Raises:
+        Refused: If a run that it names is gone, was changed, or is another one now.
+    """
+    folders, dataset = stored_runs(manifest, what)
+    runs = {folder.name: read_predictions(folder) for folder in folders}
+    competition = Competition(name=manifest["competition"], title="", layout="", **manifest["format"])
+    return competition, dataset, transcribe(dataset, runs, manifest["metric"], manifest["ensemble"])
+
+
+def stored_runs(manifest: Mapping[str, Any], what: str) -> tuple[list[Path], Dataset]:
+    """Return the folders of a manifest's runs, and the fold table that they lie over.
+
+    Raises:
+        Refused: If a run is gone, or is another one now.
+    """
+    folders = [Path(run["folder"]) for run in manifest["runs"]]
+    for folder, run in zip(folders, manifest["runs"], strict=True):
+        _check_run(folder, run["key"], what)
+    return folders, load_dataset(folders[0].parent)
 
 
 def _check_run(folder: Path, key: str, what: str) -> None:

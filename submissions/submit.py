@@ -53,13 +53,17 @@ def submit(settings: Settings) -> Path:
     """
     began = time.monotonic()
     plan, dataset, predictions = train_all(settings)
+    if plan.competition.task == "transcribe":
+        from submissions.transcribe import submit_transcripts
+
+        return submit_transcripts(plan, dataset, predictions, began)
     combined = together(plan, dataset, predictions)
     lines = result_lines(plan, dataset, predictions, combined)
     show_results(plan, lines)
     show_combined(combined, dataset.n_folds)
     repeats = repeat(plan, dataset, predictions, combined)
     frame = make_submission(plan.tables, dataset, combined.predictions)
-    test = _test_scores(plan, dataset, frame, lines[-1])
+    test = test_scores(plan, dataset, frame, lines[-1])
     facts = {
         "ensemble": combined.facts(),
         "format": facts_of_format(plan.competition),
@@ -67,7 +71,7 @@ def submit(settings: Settings) -> Path:
         **repeats,
         "command_seconds": round(time.monotonic() - began, 1),
     }
-    path = write_submission(frame, dataset, plan.competition, {**_manifest(plan, dataset, lines), **facts})
+    path = write_submission(frame, dataset, plan.competition, {**manifest_facts(plan, dataset, lines), **facts})
     show_next(plan)
     return copy_to(path, settings.out) if settings.out else path
 
@@ -94,10 +98,29 @@ def repeat(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions], co
     return repeat_facts(done, show_spreads(done, plan))
 
 
+def train(settings: Settings) -> Path:
+    """Run the job up to the out-of-fold tables, show them, and return the folder of the runs: `make train`."""
+    plan, dataset, predictions = train_all(settings)
+    if plan.competition.task == "transcribe":
+        from submissions.transcribe import train_transcripts
+
+        train_transcripts(plan, dataset, predictions)
+        return dataset.folder
+    combined = together(plan, dataset, predictions)
+    show_results(plan, result_lines(plan, dataset, predictions, combined))
+    show_combined(combined, dataset.n_folds)
+    repeat(plan, dataset, predictions, combined)
+    return dataset.folder
+
+
 def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]]:
-    """Do the part of the job up to the out-of-fold tables: `make train`."""
+    """Do the part of the job up to the out-of-fold tables."""
     engine = open_engine(settings.engine, settings.jobs)
     preset = with_features(make_plan(settings), engine)
+    if preset.competition.task == "transcribe":
+        from submissions.transcribe import check_settings
+
+        check_settings(settings, preset.competition)
     plan = with_tuned(preset, engine)
     show_plan(plan)
     preset = with_weights(preset)
@@ -211,7 +234,8 @@ def show_results(plan: Plan, lines: list[Line]) -> None:
         say(f"{left_out} classes have fewer groups than folds; these scores leave their rows out")
 
 
-def _manifest(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]:
+def manifest_facts(plan: Plan, dataset: Dataset, lines: list[Line]) -> dict[str, Any]:
+    """Return what the manifest says of runs, scores and command."""
     main = plan.competition.metric
     tuned = {choice.candidate: choice.tuned for choice in plan.choices}
     ours = [
@@ -270,7 +294,7 @@ def _cv(found: Score) -> dict[str, float]:
     return {"score": round(found.value, 6), "low": round(found.low, 6), "high": round(found.high, 6)}
 
 
-def _test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Line) -> dict[str, float] | None:
+def test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Line) -> dict[str, float] | None:
     """Grade and show the CSV where answers are known: those of a sample or of the data, or of the hold-out; else return None."""
     competition = plan.competition
     known = None if plan.tables.test is None else answers_of(competition, plan.source)

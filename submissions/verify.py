@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from comp.errors import Refused
+from comp.spec import Competition
 from comp.store import sha256_of, sha256_of_file
 from comp.tables import read_csv
-from folds.oof import score
-from submissions.stored import read_manifest, rebuild
-from submissions.write import as_csv, make_frame, with_prior
+from folds.dataset import Dataset
+from folds.oof import score, text_score
+from submissions.stored import Rebuilt, read_manifest, rebuild, rebuild_texts
+from submissions.write import as_csv, make_frame, make_text_frame, with_prior
 
 SCORE_TOLERANCE = 1e-6  # the manifest holds six digits
 
@@ -37,19 +43,43 @@ def verify(file: Path) -> Verified:
     recorded, got = manifest["sha256"], sha256_of_file(file)
     if got != recorded:
         raise Refused(f"{file} was edited: its hash is {got[:8]}, expected {recorded[:8]}; make submit writes it again")
+    if manifest.get("format", {}).get("submission") == "text":
+        return _verify_texts(file, manifest)
     made = rebuild(manifest, str(file))
-    # the order of the rows is the file's, which is the recorded one; which ids there are is checked by what follows
-    ids = read_csv(file)[made.competition.id_column].tolist()
-    if sorted(ids) != sorted(made.dataset.test["id"]):
-        raise Refused(f"{file}: its ids are not those of the test rows of fold table {made.dataset.data8}")
+    frame = _frame(file, made.competition, made.dataset, lambda ids: _written(made, ids))
+    value = score(made.dataset, made.predictions.oof, manifest["metric"]).value
+    return _compared(file, manifest, frame, value)
+
+
+def _written(made: Rebuilt, ids: list[str]) -> pd.DataFrame:
     table = with_prior(made.predictions, ids, made.dataset)
-    again = sha256_of(as_csv(make_frame(made.competition, ids, table, made.dataset.classes)))
+    return make_frame(made.competition, ids, table, made.dataset.classes)
+
+
+def _verify_texts(file: Path, manifest: dict[str, Any]) -> Verified:
+    competition, dataset, made = rebuild_texts(manifest, str(file))
+    frame = _frame(file, competition, dataset, lambda ids: make_text_frame(competition, ids, made.test))
+    return _compared(file, manifest, frame, text_score(dataset, made.oof, manifest["metric"]).value)
+
+
+def _frame(
+    file: Path, competition: Competition, dataset: Dataset, write: Callable[[list[str]], pd.DataFrame]
+) -> pd.DataFrame:
+    """Return the submission written again, its rows in the order of the file."""
+    # the order of the rows is the file's, which is the recorded one; which ids there are is checked by what follows
+    ids = read_csv(file)[competition.id_column].tolist()
+    if sorted(ids) != sorted(dataset.test["id"]):
+        raise Refused(f"{file}: its ids are not those of the test rows of fold table {dataset.data8}")
+    return write(ids)
+
+
+def _compared(file: Path, manifest: dict[str, Any], frame: pd.DataFrame, value: float) -> Verified:
+    recorded, name, cv = manifest["sha256"], manifest["metric"], manifest["cv"]["score"]
+    again = sha256_of(as_csv(frame))
     if again != recorded:
         raise Refused(
             f"{file}: made again its hash is {again[:8]}, expected {recorded[:8]}; the stored runs say otherwise"
         )
-    name, cv = manifest["metric"], manifest["cv"]["score"]
-    value = score(made.dataset, made.predictions.oof, name).value
     if abs(value - cv) > SCORE_TOLERANCE:
         raise Refused(f"{file}: its nested {name} is {value:.6f}, but the manifest says {cv:.6f}")
-    return Verified(recorded, name, value, len(made.matched.names), len(ids))
+    return Verified(recorded, name, value, len(manifest["runs"]), len(frame))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,28 @@ def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) 
     frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes)
     check_frame(_as_read(as_csv(frame)), competition, ids, dataset.classes, "the new submission")
     return frame
+
+
+def make_text_submission(tables: Tables, dataset: Dataset, texts: Mapping[str, str]) -> pd.DataFrame:
+    """Return the CSV's content, checked, where transcripts are asked for.
+
+    Args:
+        texts: Of each test row, by id.
+
+    Raises:
+        Refused: If it fails its own check.
+    """
+    competition, ids = tables.competition, template_ids(tables, dataset)
+    frame = make_text_frame(competition, ids, texts)
+    check_frame(_as_read(as_csv(frame)), competition, ids, dataset.classes, "the new submission")
+    return frame
+
+
+def make_text_frame(competition: Competition, ids: Sequence[str], texts: Mapping[str, str]) -> pd.DataFrame:
+    """Return the submission of transcripts, in the competition's columns and the order of `ids`."""
+    id_column, target_column = competition.submission_columns
+    told = [texts[row_id] for row_id in ids]
+    return pd.DataFrame({id_column: pd.Series(list(ids), dtype=str), target_column: pd.Series(told, dtype=str)})
 
 
 def write_submission(frame: pd.DataFrame, dataset: Dataset, competition: Competition, manifest: dict[str, Any]) -> Path:

@@ -80,13 +80,16 @@ class Pause:
 class Command:
     """`python -m submissions submit` on the mini competition, started in the folder `work`; its output goes to files beside."""
 
+    facts = FACTS
+    candidate = "scratch_cnn:tiny:16px"
+
     def __init__(self, data: Path, work: Path, *options: str, jobs: int = 2, pause: Pause | None = None) -> None:
         work.mkdir(parents=True, exist_ok=True)
-        (work / "mini.py").write_text(FACTS)
+        (work / "mini.py").write_text(self.facts)
         n_before = len(list(work.parent.glob("command-*.out")))
         self.work = work
         self.flag, self._out, self._err = (work.parent / f"command-{n_before}.{end}" for end in ("pause", "out", "err"))
-        given = ["--competition", "./mini.py", "--data", str(data), "--backbones", "scratch_cnn:tiny:16px"]
+        given = ["--competition", "./mini.py", "--data", str(data), "--backbones", self.candidate]
         line = ["-m", "submissions", "submit", *given, "--preset", "quick", "--jobs", str(jobs), *options]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -213,7 +216,7 @@ def results_in(folder: Path) -> dict[str, tuple[int, int]]:
 
 def fold_of(work: Path, fold: int) -> Path:
     """Return the folder of one fold of the only run below `work`."""
-    (folder,) = work.glob(f"runs/mini/*/scratch_cnn-*/fold-{fold}")
+    (folder,) = work.glob(f"runs/mini/*/*-s0-*/fold-{fold}")
     return folder
 
 

@@ -36,7 +36,13 @@ def manifest_of(file: Path) -> dict[str, Any]:
     dataset, _ = squares_dataset(Path("data"))
     runs = {run.name: read_predictions(run) for run in (finished_run(dataset, seed) for seed in range(3))}
     combined = combine(SQUARES, dataset, runs)
-    facts = {"competition": "squares", "metric": "macro_f1", "cv": CV, "runs": [{"folder": "runs/a"}] * 3, "ensemble": combined.facts()}
+    facts = {
+        "competition": "squares",
+        "metric": "macro_f1",
+        "cv": CV,
+        "runs": [{"folder": "runs/a"}] * 3,
+        "ensemble": combined.facts(),
+    }
     write_json(file.with_suffix(".json"), facts)
     return facts
 

@@ -16,6 +16,7 @@ from comp.registry import load_backbone, load_competition
 from comp.sources import DATA_ROOT, find_source
 from comp.spec import Candidate, Competition, Fit, Recipe
 from comp.tables import Tables, read_tables
+from comp.tasks import refuse_transcripts
 from comp.weights import NONE, WeightsFile, facts_of, fetch_weights, find_weights, may_download, not_to_be_had
 from folds.cuts import bytes_of, choose_cut, feature_shapes
 from folds.dataset import Dataset
@@ -114,6 +115,7 @@ def read_tables_of(settings: Settings) -> Tables:
         raise BadInput(f"PRUNER={settings.pruner}: expected median or asha")
     check_preset(settings.preset)
     competition = with_group(load_competition(settings.competition), settings.group)
+    refuse_transcripts(competition, "make tune")
     check_names(competition)
     return read_tables(
         competition, find_source(competition, settings.data, settings.data_root).folder, settings.allow_missing

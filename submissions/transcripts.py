@@ -1,0 +1,283 @@
+"""Frames of finished runs to texts: put together, decoded, and the decoding chosen on the rows of other folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from comp.ctc import beam, greedy, log_probability, logs_of
+from comp.lexicon import Lexicon
+from comp.text_metrics import text_metric
+from folds.dataset import Dataset
+from folds.frames import Frames, are_equally_long, in_order, mean_of
+from folds.oof import Predictions
+
+BEAM = 16  # texts that a row's frames are searched for
+NEAR = 2  # edits: known words so near to what was read are candidates too
+SURE = 0.95  # a known word that is read so surely needs no others beside it
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """One way from frames to a text.
+
+    Attributes:
+        kind: `greedy`, or `beam`: the best of the candidates.
+        prior: How much a word's usual frequency weighs against what was read; 0 knows no words.
+    """
+
+    kind: str = "greedy"
+    prior: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Return what tables call it."""
+        return f"beam, lexicon {self.prior:g}" if self.prior else self.kind
+
+
+DECODERS = (Decoder(), Decoder("beam"), *(Decoder("beam", prior) for prior in (0.25, 0.5, 1.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What may stand in one picture.
+
+    Attributes:
+        greedy: (R,) the likeliest paths' texts, one a reader.
+        texts: (n,) candidates.
+        logs: (R, n) log-probability of each candidate by each reader.
+        priors: (n,) logarithm of how usual each is.
+        is_read: (n,) whether frames alone led to it; the others are known words nearby.
+    """
+
+    greedy: list[str]
+    texts: list[str]
+    logs: np.ndarray
+    priors: np.ndarray
+    is_read: np.ndarray
+
+    def told(self, decoder: Decoder) -> str:
+        """Return the text: of one reader the likeliest, of several the one with the fewest edits to be expected."""
+        if decoder.kind == "greedy":
+            return fewest_edits(self.greedy, np.ones(len(self.greedy)))
+        scores = np.logaddexp.reduce(self.logs, axis=0) + decoder.prior * self.priors
+        if not decoder.prior:
+            scores = np.where(self.is_read, scores, -np.inf)
+        if len(self.logs) == 1:
+            return self.texts[int(scores.argmax())]
+        return fewest_edits(self.texts, np.exp(scores - scores.max()))
+
+
+def fewest_edits(texts: Sequence[str], shares: np.ndarray) -> str:
+    """Return the text with the fewest edits to be expected, were the truth one of the texts with these shares.
+
+    Of equals the first. So several readers vote where their frames cannot be averaged.
+
+    Args:
+        shares: (n,) 0 or more, not all 0; their sum does not matter.
+
+    Source: Mangu, Brill and Stolcke 2000, "Finding consensus in speech recognition", with letters for words.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    costs = [
+        sum(share * Levenshtein.distance(one, other) for other, share in zip(texts, shares.tolist(), strict=True))
+        for one in texts
+    ]
+    return texts[int(np.argmin(costs))]
+
+
+def row_of(readers: Sequence[np.ndarray], alphabet: Sequence[str], lexicon: Lexicon) -> Row:
+    """Return what may stand in a picture, from the frames (T, A) of each reader."""
+    found = [dict(beam(frames, alphabet, BEAM)) for frames in readers]
+    read = list(dict.fromkeys(text for texts in found for text in texts))
+    best = max(found[0], key=lambda text: found[0][text])
+    is_sure = len(readers) == 1 and best in lexicon.counts and found[0][best] > np.log(SURE)
+    near = [] if is_sure else [word for word in lexicon.near(best, NEAR) if word not in read]
+    texts = [*read, *near]
+    logs = [_logs(frames, by_beam, texts, alphabet) for frames, by_beam in zip(readers, found, strict=True)]
+    return Row(
+        [greedy(frames, alphabet) for frames in readers],
+        texts,
+        np.array(logs),
+        np.array([lexicon.log_prior(text) for text in texts]),
+        np.arange(len(texts)) < len(read),
+    )
+
+
+def _logs(frames: np.ndarray, found: Mapping[str, float], texts: Sequence[str], alphabet: Sequence[str]) -> list[float]:
+    logs = logs_of(frames)
+    return [found[text] if text in found else log_probability(logs, text, alphabet) for text in texts]
+
+
+@dataclass(frozen=True, eq=False)
+class Readers:
+    """Several runs' frames of the same rows: averaged to one where they are equally long, else side by side.
+
+    Attributes:
+        frames: One or more, all of the rows of `ids` in their order.
+    """
+
+    frames: list[Frames]
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the rows' ids."""
+        return self.frames[0].ids
+
+    @property
+    def method(self) -> str:
+        """Return how several become one answer."""
+        return "vote" if len(self.frames) > 1 else "frames"
+
+    def rows(self, lexicons: Sequence[Lexicon]) -> list[Row]:
+        """Return what may stand in each picture.
+
+        Args:
+            lexicons: (N,) what is known of words, for each row.
+        """
+        alphabet = self.frames[0].alphabet
+        return [
+            row_of([frames.of(row) for frames in self.frames], alphabet, lexicon)
+            for row, lexicon in enumerate(lexicons)
+        ]
+
+
+def readers_of(several: Sequence[Frames], ids: Sequence[str]) -> Readers:
+    """Return the frames of several runs, their rows in the order of `ids`.
+
+    Raises:
+        Refused: If a run lacks a row, or has another alphabet.
+    """
+    ordered = [in_order(frames, ids, "frames") for frames in several]
+    return Readers([mean_of(ordered)] if are_equally_long(ordered) else ordered)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A decoding over all rows that were read out of fold: its texts, and its score by fold and in all."""
+
+    decoder: Decoder
+    texts: list[str]
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Transcripts:
+    """What is handed in, and how it was chosen.
+
+    Attributes:
+        names: The runs.
+        method: `frames` (averaged) or `vote`.
+        judged: Every decoding, over all rows.
+        by_fold: The decoding that is best on the rows of all other folds, by fold.
+        decoder: The one that is best on all: that of the test rows.
+        oof: (N,) texts of the rows of `dataset.in_folds`, each decoded as its fold's others chose.
+        test: Text of each test row by id; rows that cannot be read are in it too.
+    """
+
+    names: list[str]
+    method: str
+    judged: list[Judged]
+    by_fold: dict[int, Decoder]
+    decoder: Decoder
+    oof: list[str]
+    test: dict[str, str]
+
+    @cached_property
+    def name(self) -> str:
+        """Return what the result table calls it."""
+        return f"{self.method}, {self.decoder.name}" if len(self.names) > 1 else self.decoder.name
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest records: enough to make the same CSV and the same nested score again."""
+        return {
+            "method": self.method,
+            "decoder": asdict(self.decoder),
+            "by_fold": {str(fold): asdict(decoder) for fold, decoder in self.by_fold.items()},
+            "judged": [{"decoder": one.decoder.name, "score": one.score} for one in self.judged],
+        }
+
+
+def lexicons_of(dataset: Dataset) -> dict[int, Lexicon]:
+    """Return for each fold what the texts of all other folds tell of words: none of it stands in the fold itself."""
+    rows = dataset.in_folds
+    return {fold: Lexicon(rows["label"][rows["fold"] != fold].tolist()) for fold in range(dataset.n_folds)}
+
+
+def transcribe(
+    dataset: Dataset, runs: Mapping[str, Predictions], metric_name: str, fixed: Mapping[str, Any] | None = None
+) -> Transcripts:
+    """Return the texts of runs together: decoded in every way, and for each fold in the way that is best on the others.
+
+    Args:
+        metric_name: What ways are compared by.
+        fixed: The `facts` of transcripts made before: their ways of decoding are taken, and none is compared.
+    """
+    chosen, truth = text_metric(metric_name), dataset.in_folds["label"].tolist()
+    folds = dataset.in_folds["fold"].tolist()
+    known = lexicons_of(dataset)
+    frames = [found.frames for found in runs.values()]
+    readers = readers_of([oof for oof, _ in frames], dataset.in_folds["id"].tolist())
+    rows = readers.rows([known[fold] for fold in folds])
+    by_fold, decoder, judged = _ways(rows, truth, folds, chosen) if fixed is None else (*_fixed(fixed), [])
+    return Transcripts(
+        names=list(runs),
+        method=readers.method,
+        judged=judged,
+        by_fold=by_fold,
+        decoder=decoder,
+        oof=[row.told(by_fold[fold]) for row, fold in zip(rows, folds, strict=True)],
+        test=_test_texts(dataset, [test for _, test in frames], decoder),
+    )
+
+
+def _ways(
+    rows: Sequence[Row], truth: Sequence[str], folds: Sequence[int], chosen: Any
+) -> tuple[dict[int, Decoder], Decoder, list[Judged]]:
+    """Return the best decoding on all other folds for each fold, the best on all, and all of them with their scores."""
+    of_fold = np.array(folds)
+    told = {decoder: [row.told(decoder) for row in rows] for decoder in DECODERS}
+    scores = {decoder: chosen.prepare(truth, texts) for decoder, texts in told.items()}
+
+    def best(weights: np.ndarray) -> Decoder:
+        values = [chosen.gain(scores[decoder](weights), 0.0) for decoder in DECODERS]
+        return DECODERS[int(np.argmax(values))]  # of equals the simplest
+
+    whole = np.ones(len(rows))
+    judged = [Judged(decoder, told[decoder], scores[decoder](whole)) for decoder in DECODERS]
+    by_fold = {fold: best((of_fold != fold).astype(np.float64)) for fold in sorted(set(folds))}
+    return by_fold, best(whole), judged
+
+
+def _fixed(facts: Mapping[str, Any]) -> tuple[dict[int, Decoder], Decoder]:
+    return {int(fold): Decoder(**one) for fold, one in facts["by_fold"].items()}, Decoder(**facts["decoder"])
+
+
+def _test_texts(dataset: Dataset, tests: Sequence[Frames], decoder: Decoder) -> dict[str, str]:
+    """Return the text of each test row; one that cannot be read gets the text that is written most often."""
+    texts = dict.fromkeys(dataset.test["id"].tolist(), usual_text(dataset))
+    return texts | read_new(dataset, tests, dataset.readable_test["id"].tolist(), decoder)
+
+
+def usual_text(dataset: Dataset) -> str:
+    """Return the text that stands in most train rows, of equals the first: what is said of a picture that cannot be read."""
+    counts = Lexicon(dataset.in_folds["label"].tolist()).counts
+    return min(counts, key=lambda text: (-counts[text], text))
+
+
+def read_new(dataset: Dataset, several: Sequence[Frames], ids: Sequence[str], decoder: Decoder) -> dict[str, str]:
+    """Return the text of each row that no fold holds, by id; every train row's text tells of words.
+
+    Args:
+        several: The frames of each run, all of the rows `ids`.
+    """
+    if not len(ids):
+        return {}
+    lexicon, readers = Lexicon(dataset.in_folds["label"].tolist()), readers_of(several, ids)
+    rows = readers.rows([lexicon] * len(readers.ids))
+    return {row_id: row.told(decoder) for row_id, row in zip(readers.ids, rows, strict=True)}
