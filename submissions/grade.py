@@ -12,7 +12,7 @@ from comp.errors import BadInput, Refused
 from comp.metrics import metric
 from comp.spec import Competition
 from comp.tables import read_csv
-from comp.text_metrics import text_metric
+from comp.text_metrics import resampled_text_scores, text_metric
 from submissions.check import check_frame
 
 OF_PROBABILITIES = frozenset({"log_loss", "auc", "top5"})
@@ -55,7 +55,12 @@ def grade_frame(
 def graded_interval(
     frame: pd.DataFrame, ids: pd.Series, labels: pd.Series, competition: Competition, name: str
 ) -> tuple[float, float]:
-    """Return the bootstrap interval (95 %) of a submission's score in the competition's metric, resampled within class."""
+    """Return the bootstrap interval (95 %) of a submission's score in the competition's metric, labels resampled within class."""
+    if competition.submission == "text":
+        truth, _ = _answers_to(frame, ids, labels, competition, name)
+        texts = frame[competition.target_column].tolist()
+        low, high = np.quantile(resampled_text_scores(text_metric(competition.metric), truth, texts), [0.025, 0.975])
+        return float(low), float(high)
     return interval(metric(competition.metric), *matched(frame, ids, labels, competition, name))
 
 

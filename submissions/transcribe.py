@@ -24,9 +24,10 @@ def check_settings(settings: Settings, competition: Competition) -> None:
     """Do nothing if no more is asked for than transcripts have.
 
     Raises:
-        BadInput: If outside predictions, bags or a way of training with the condition column are asked for.
+        BadInput: If outside predictions, bags, a cut or repeats are asked for.
     """
     asked = {"WITH": settings.with_runs, "BAGS": settings.bags, "CUT": settings.cut}
+    asked |= {"REPEATS": settings.repeats if settings.repeats > 1 else 0}
     for name, value in asked.items():
         if value:
             raise BadInput(

@@ -25,7 +25,7 @@ from folds.train import gather
 from folds.transcribe import fresh_reader
 from submissions.check import check_frame
 from submissions.choose import Ways, choose
-from submissions.grade import grade_frame
+from submissions.grade import grade_frame, graded_interval
 from submissions.leaderboard import leaderboard
 from submissions.plan import Settings
 from submissions.predict import find_photos
@@ -168,6 +168,16 @@ def test_other_backbones_and_what_texts_do_not_have_are_one_line() -> None:
         check_reads(parse_candidate("crnn:tail"))
     with pytest.raises(BadInput, match=r"BAGS=3: mini asks for transcripts"):
         check_settings(Settings(bags=3), WORDS)
+    with pytest.raises(BadInput, match=r"REPEATS=2: mini asks for transcripts"):
+        check_settings(Settings(repeats=2), WORDS)
+
+
+def test_transcripts_are_graded_with_an_interval_around_their_score() -> None:
+    ids, truth = pd.Series([f"{i}" for i in range(60)]), pd.Series(["word"] * 60)
+    frame = pd.DataFrame({"id": ids, "text": ["word"] * 45 + ["ward"] * 15})
+    cer = grade_frame(frame, ids, truth, WORDS, "made")["cer"]
+    low, high = graded_interval(frame, ids, truth, WORDS, "made")
+    assert cer == 15 / 240 and 0 < low < cer < high < 0.15
 
 
 def test_presets_have_budgets_of_their_own_for_texts() -> None:
