@@ -32,7 +32,7 @@ def job(function: str, label: str = "a job", log: Path | str = os.devnull, **arg
     return Job(function=f"tests.engine_jobs:{function}", arguments=arguments, label=label, log_path=str(log))
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "waited in vain"

@@ -84,6 +84,7 @@ def test_a_phylum_with_one_family_needs_no_model(dataset: Dataset, monkeypatch: 
     ]
 
 
+@pytest.mark.slow
 def test_a_split_that_was_killed_between_parts_ends_the_same(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(RECIPE, condition="split")
     whole = fit(dataset, recipe, monkeypatch)

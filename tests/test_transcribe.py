@@ -90,6 +90,7 @@ class Killed(Exception):
     """Stands for a kill: it passes through everything."""
 
 
+@pytest.mark.slow
 def test_resumed_it_is_the_same_to_the_last_bit(
     dataset: Dataset, fitted: tuple[RunPlan, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

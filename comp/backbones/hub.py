@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comp.errors import BadInput
-from comp.fetch import hugging_face_files, kaggle_model
 from comp.spec import Backbone, Weights
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ def preset_folder(preset: str) -> Path:
 
 
 def _fetched(preset: str, is_offline: bool) -> str:
+    from comp.fetch import hugging_face_files, kaggle_model  # here, because facts are read without numpy
+
     hub = _keras_hub()
     if preset.startswith("hf://"):
         files = ["*.json", "*.h5"]
