@@ -38,7 +38,22 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield tmp_path
 
 
-LONGEST_FIRST = ("test_kill", "test_submit", "test_backbones", "test_train", "test_engines")
+LONGEST_FIRST = (
+    "test_kill",
+    "test_submit",
+    "test_condition",
+    "test_train",
+    "test_fits",
+    "test_backbones",
+    "test_predict",
+    "test_engine_ends",
+    "test_tune",
+    "test_objective",
+    "test_transcribe",
+    "test_notebook",
+    "test_cuts",
+    "test_engines",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
