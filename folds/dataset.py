@@ -19,7 +19,7 @@ import pandas as pd
 
 from comp.errors import BadInput, Refused
 from comp.images import PhotoFacts
-from comp.store import canonical_json, key_of, locked, read_json, sha256_of, sha256_of_file, write_json, write_text
+from comp.store import key_of, locked, read_json, sha256_of, sha256_of_file, write_json, write_text
 from comp.tables import Tables, check_class_counts
 from comp.text_metrics import composed
 from comp.twins import TWINS_VERSION, Twins
@@ -246,10 +246,3 @@ def _read_checked(folder: Path, name: str, facts: dict[str, Any]) -> pd.DataFram
             f"the folder {folder} (its runs go with it) and run the same command again"
         )
     return pd.read_csv(StringIO(content.decode()), dtype=str, keep_default_na=False)
-
-
-def fingerprint_line(dataset: Dataset) -> str:
-    """Return the number of rows in each fold, as one line."""
-    sizes = dataset.train["fold"].value_counts().sort_index()
-    named = {("hold-out" if fold == HOLDOUT else f"fold {fold}"): int(n) for fold, n in sizes.items()}
-    return canonical_json(named)

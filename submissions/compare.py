@@ -115,13 +115,6 @@ def _seed_variance(a: Floats, b: Floats) -> tuple[float, int]:
     return float(pooled * (1 / len(a) + 1 / len(b))), n_free
 
 
-def compare_tables(a: Floats, b: Floats, truth: np.ndarray, metric: Metric) -> tuple[float, float]:
-    """Return how much better table B is than A (N, C), and its standard error over rows."""
-    score_a, score_b = (metric.prepare(truth, table)(np.ones(len(truth))) for table in (a, b))
-    draws = [resampled_scores(metric, truth, table) for table in (a, b)]
-    return metric.gain(score_b, score_a), float((draws[1] - draws[0]).std(ddof=1))
-
-
 def runs_named(dataset: Dataset, name: str) -> list[Path]:
     """Return the finished runs that a name means: a run, or all seeds of the one recipe whose candidate it is or begins.
 

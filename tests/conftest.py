@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from comp.backend import prepare_environment
+
+if TYPE_CHECKING:
+    from folds.dataset import Dataset
 
 prepare_environment()
 
@@ -36,6 +40,38 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """Work in an empty folder: cache/ and runs/ of a test lie there."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+
+
+@pytest.fixture
+def float32() -> Iterator[None]:
+    """Work in float32, with no extractor left of the test before: both belong to a process."""
+    import keras
+
+    import folds.features
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    folds.features._extractor.cache_clear()
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def dataset(in_folder: Path) -> Dataset:
+    """Return the coloured squares, as large as fits on frozen parts are tested with."""
+    from comp.images import PixelSpec
+    from tests.frozen import PIXELS
+    from tests.made import squares_dataset
+
+    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
+
+
+@pytest.fixture
+def weights(in_folder: Path) -> Path:
+    """Return a file of weights of a `tiny`."""
+    from tests.frozen import save_tiny
+
+    return save_tiny(in_folder / "mine" / "vgg.weights.h5")
 
 
 LONGEST_FIRST = (

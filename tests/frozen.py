@@ -25,6 +25,7 @@ from tests.made import run_plan
 
 PIXELS = 32
 RECIPE = Recipe(pixels=PIXELS, epochs=3, batch_size=8, dropout=0.3, views=3, tta_views=2, strength=0.5)
+ALL_ON: dict[str, Any] = {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "unfreeze": 0.4, "depth_decay": 0.9}
 
 
 def save_tiny(path: Path, backbone: str = "vgg16", seed: int = 3) -> Path:

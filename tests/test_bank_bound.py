@@ -10,22 +10,11 @@ import pytest
 
 import submissions.submit
 from comp.engines.inline import InlineEngine
-from comp.images import CACHE, PixelSpec
+from comp.images import CACHE
 from folds.dataset import Dataset
 from folds.features import View, Wanted, banks_of, extraction_jobs, trim
-from tests.frozen import PIXELS, fill, frozen_plan, save_tiny
-from tests.made import squares_dataset
+from tests.frozen import fill, frozen_plan
 from tests.test_features import bank
-
-
-@pytest.fixture
-def dataset(in_folder: Path) -> Dataset:
-    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
-
-
-@pytest.fixture
-def weights(in_folder: Path) -> Path:
-    return save_tiny(in_folder / "mine" / "vgg.weights.h5")
 
 
 def banks_on_disk(*sizes: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import folds.loop
 from comp.engine import Job
 from comp.engines.inline import InlineEngine
 from comp.errors import BadInput
-from comp.images import PixelSpec
 from comp.registry import load_backbone
 from comp.spec import Candidate, Fit, Recipe
 from folds.batches import softmax
@@ -26,26 +24,13 @@ from folds.features import BankSpec, View, features_of
 from folds.model import depths, make_loss, make_network
 from folds.optimizer import make_optimizer
 from tests.frozen import PIXELS, RECIPE, fit, frozen_plan, norms_of, save_tiny
-from tests.made import squares_dataset
+
+pytestmark = pytest.mark.usefixtures("float32")
 
 WITH_CUTS = ["bit", "convnext", "efficientnet_v2", "fnet", "gmlp", "mlp_mixer", "mobilenet", "resnet", "vgg16"]
 CUTS = [(name, cut) for name in WITH_CUTS for cut in load_backbone(name).cuts.get("tiny", ())]
 TAIL = Candidate("mobilenet", "V2", "tail", 224)
 SHAPES = {"block_12_add": [14, 14, 96], "block_13_expand": [14, 14, 576], "": [1280]}
-
-
-@pytest.fixture(autouse=True)
-def _policy() -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    folds.features._extractor.cache_clear()
-    yield
-    keras.config.set_dtype_policy(before)
-
-
-@pytest.fixture
-def dataset(in_folder: Path) -> Dataset:
-    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
 
 
 # which cut

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,28 +40,11 @@ from folds.features import (
     wanted_banks,
 )
 from tests.frozen import PIXELS, fill, frozen_plan, save_tiny
-from tests.made import squares_dataset
+
+pytestmark = pytest.mark.usefixtures("float32")
 
 ALL_BUT_HUB = ["bit", "convnext", "efficientnet_v2", "fnet", "gmlp", "mlp_mixer", "mobilenet", "resnet", "vgg16"]
 PARTS = [*((name, "") for name in ALL_BUT_HUB), ("vgg16", "block2_pool"), ("mobilenet", "block_5_add")]
-
-
-@pytest.fixture(autouse=True)
-def _policy() -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    folds.features._extractor.cache_clear()
-    yield
-    keras.config.set_dtype_policy(before)
-
-
-@pytest.fixture
-def dataset(in_folder: Path) -> Dataset:
-    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
-
-
-@pytest.fixture
-def weights(in_folder: Path) -> Path:
-    return save_tiny(in_folder / "mine" / "vgg.weights.h5")
 
 
 def bank(weights: Path | None = None, **values: Any) -> BankSpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,41 +16,22 @@ import folds.features
 import folds.loop
 from comp.engine import ignore_events
 from comp.engines.inline import InlineEngine
-from comp.images import CACHE, PixelSpec
+from comp.images import CACHE
 from comp.store import read_marker
 from folds.dataset import Dataset
 from folds.predict import predict_run
 from folds.runs import RunPlan, fold_dir, run_dir
-from tests.frozen import PIXELS, fit, frozen_plan, model_weights, save_tiny, untrained
-from tests.made import squares_dataset
+from tests.frozen import ALL_ON, fit, frozen_plan, model_weights, untrained
+
+pytestmark = pytest.mark.usefixtures("float32")
 
 CUT = "block3_pool"
-ALL_ON: dict[str, Any] = {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "unfreeze": 0.4, "depth_decay": 0.9}
 FITS: dict[str, dict[str, Any]] = {
     "probe": {"mixup": 0.2, "ema": 0.9},
     "tail": {"cut": CUT, "pool": "gem", "head": "cosine", **ALL_ON},
     "full": ALL_ON,
 }
 RESULTS = ("valid.npy", "test.npy", "ids.json")
-
-
-@pytest.fixture(autouse=True)
-def _policy() -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    folds.features._extractor.cache_clear()
-    yield
-    keras.config.set_dtype_policy(before)
-
-
-@pytest.fixture
-def dataset(in_folder: Path) -> Dataset:
-    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
-
-
-@pytest.fixture
-def weights(in_folder: Path) -> Path:
-    return save_tiny(in_folder / "mine" / "vgg.weights.h5")
 
 
 def results(folder: Path) -> dict[str, bytes]:

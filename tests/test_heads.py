@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,37 +13,18 @@ import pytest
 import folds.features
 import folds.loop
 from comp.chunks import ChunkStore
-from comp.images import CACHE, PixelSpec
+from comp.images import CACHE
 from comp.layers import CosineLogits, GeneralisedMeanPooling
 from comp.spec import Recipe
 from folds.batches import TrainBatches, softmax
 from folds.dataset import Dataset
 from folds.features import banks_of
 from folds.model import MarginCrossentropy, make_loss, pooled
-from tests.frozen import PIXELS, fit, frozen_plan, model_weights, save_tiny, untrained
-from tests.made import squares_dataset
+from tests.frozen import ALL_ON, fit, frozen_plan, model_weights, untrained
+
+pytestmark = pytest.mark.usefixtures("float32")
 
 CUT = "block3_pool"
-ALL_ON: dict[str, Any] = {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "unfreeze": 0.4, "depth_decay": 0.9}
-
-
-@pytest.fixture(autouse=True)
-def _policy() -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    folds.features._extractor.cache_clear()
-    yield
-    keras.config.set_dtype_policy(before)
-
-
-@pytest.fixture
-def dataset(in_folder: Path) -> Dataset:
-    return squares_dataset(in_folder / "data", [PixelSpec(PIXELS)])[0]
-
-
-@pytest.fixture
-def weights(in_folder: Path) -> Path:
-    return save_tiny(in_folder / "mine" / "vgg.weights.h5")
 
 
 def test_no_row_of_the_fold_is_ever_in_a_batch(

@@ -42,7 +42,7 @@ def test_targets_stay_probabilities_and_what_came_in_is_not_written_to(
     assert (rows == photos()).all() and (targets == one_hot()).all()
     assert mixed.shape == rows.shape and mixed_targets.shape == targets.shape and mixed_targets.dtype == np.float32
     assert np.allclose(mixed_targets.sum(axis=1), 1, atol=1e-6) and (mixed_targets >= 0).all()
-    assert mixed.min() >= 0 and mixed.max() <= 50.001
+    assert mixed.min() >= 0 and mixed.max() <= 50 * (1 + 2 * np.finfo(np.float32).eps)  # three roundings
 
 
 @given(SEEDS, ALPHAS.filter(bool))
