@@ -32,21 +32,22 @@ def file_of(path: str) -> str:
     return path.partition("::")[0] if _ROW.fullmatch(path) else path
 
 
-def read_content(path: Path) -> bytes:
+def read_content(path: str) -> bytes:
     """Return the bytes that stand for a picture: those of its file, or its row as `.npy`.
 
     Raises:
         OSError: If the file cannot be read.
         BadInput: If the file is no array of pictures that was announced.
     """
-    found = _ROW.fullmatch(str(path))
+    found = _ROW.fullmatch(path)
     if found is None:
-        return path.read_bytes()
-    file, array, row = Path(found[1]), found[2], int(found[3])
-    status = file.stat()
-    rows = _rows_of(file, array, status.st_size, status.st_mtime_ns)
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    rows_file, array, row = Path(found[1]), found[2], int(found[3])
+    status = rows_file.stat()
+    rows = _rows_of(rows_file, array, status.st_size, status.st_mtime_ns)
     if row >= len(rows):
-        raise BadInput(f"{file}: {array} has {len(rows)} rows, expected more than {row}; is the file whole?")
+        raise BadInput(f"{rows_file}: {array} has {len(rows)} rows, expected more than {row}; is the file whole?")
     content = io.BytesIO()
     np.save(content, rows[row])
     return content.getvalue()

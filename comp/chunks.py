@@ -115,7 +115,7 @@ def save_chunk(folder: Path, shas: Sequence[str], rows: np.ndarray, facts: Mappi
             np.save(file, rows)
             file.flush()
             os.fsync(file.fileno())
-        write_marker(temporary, [ROWS], {"shas": list(shas), **facts})
+        write_marker(temporary, [ROWS], {"shas": list(shas), **facts}, indent=None)
         _put_in_place(temporary, target)
         sync_folder(folder)
 

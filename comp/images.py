@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,26 @@ class ImageStore(ChunkStore):
     def __init__(self, spec: PixelSpec, cache_dir: Path = CACHE) -> None:
         super().__init__(cache_dir / "images" / spec.key)
         self.spec = spec
-        self.facts: dict[str, PhotoFacts] = {}
-        self.files: dict[str, tuple[int, int, str]] = {}
+
+    # These two when asked for, not at once: a worker opens the store for each of its jobs, and needs neither.
+
+    @cached_property
+    def facts(self) -> dict[str, PhotoFacts]:
+        """Return what is known of each content stored, by its hash."""
+        found: dict[str, PhotoFacts] = {}
         for marker in self.markers.values():
             for facts in marker["photos"]:
-                self.facts.setdefault(facts["sha"], PhotoFacts(**facts))
-            self.files.update({path: (size, mtime, sha) for path, size, mtime, sha in marker["read_from"]})
+                found.setdefault(facts["sha"], PhotoFacts(**facts))
+        return found
+
+    @cached_property
+    def files(self) -> dict[str, tuple[int, int, str]]:
+        """Return size, time and hash of each file that was read, by its path."""
+        return {
+            path: (size, mtime, sha)
+            for marker in self.markers.values()
+            for path, size, mtime, sha in marker["read_from"]
+        }
 
 
 def cache_images(
@@ -157,9 +172,9 @@ class FileIndex:
         """Return size and time of a path's file, None where there is none; a file of many rows is asked once, not for each."""
         file = file_of(path)
         if file == path:
-            return _size_and_time(self.data_dir / file)
+            return _size_and_time(f"{self.data_dir}{os.sep}{file}")
         if file not in self._of_rows:
-            self._of_rows[file] = _size_and_time(self.data_dir / file)
+            self._of_rows[file] = _size_and_time(f"{self.data_dir}{os.sep}{file}")
         return self._of_rows[file]
 
     def add(self, entries: Iterable[Sequence[Any]]) -> None:
@@ -168,12 +183,12 @@ class FileIndex:
 
     def save(self) -> None:
         """Write it down; a save that is lost costs one more reading of the files, nothing else."""
-        write_json(self.path, self._known)
+        write_json(self.path, self._known, indent=None)
 
 
-def _size_and_time(path: Path) -> tuple[int, int] | None:
+def _size_and_time(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except (OSError, ValueError):  # as absent as if it had never been there
         return None
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
@@ -210,7 +225,7 @@ def decode_chunk(
     with locked(lock, lambda line: report("note", line)):
         stores = [ImageStore(kind, Path(cache_dir)) for kind in kinds]
         chunks = [_chunk(store, len(paths)) for store in stores]
-        read = [_read_file(Path(data_dir, path), chunks) for path in paths]
+        read = [_read_file(os.path.join(data_dir, path), chunks) for path in paths]
         found = [[path, *entry] for path, entry in zip(paths, read, strict=True) if entry]
         for chunk in chunks:
             chunk.save([[os.path.join(data_dir, path), *entry] for path, *entry in found])
@@ -225,11 +240,11 @@ def _chunk(store: ImageStore, n_photos: int) -> Chunk:
     return StripChunk(store, n_photos)
 
 
-def _read_file(path: Path, chunks: list[Chunk]) -> list[Any] | None:
+def _read_file(path: str, chunks: list[Chunk]) -> list[Any] | None:
     from comp.decode import Unreadable, decode
 
     try:
-        status = Path(file_of(str(path))).stat()
+        status = os.stat(file_of(path))
         data = read_content(path)
     except OSError:  # it went away, or may not be read: as absent as if it had never been there
         return None
@@ -280,7 +295,7 @@ class Chunk:
     def save(self, read_from: list[list[Any]]) -> None:
         """Put the photos gathered into the store, if there are any."""
         if self.facts:
-            photos = [asdict(facts) for facts in self.facts]
+            photos = [vars(facts) for facts in self.facts]
             shas = [facts.sha for facts in self.facts]
             save_chunk(self.store.folder, shas, self.pixels[: len(shas)], {"photos": photos, "read_from": read_from})
 

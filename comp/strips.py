@@ -7,7 +7,6 @@ cache/images/height-<N>px-.../<chunk>/done.json   `widths` beside the hashes: wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +77,6 @@ class StripChunk(Chunk):
     def save(self, read_from: list[list[object]]) -> None:
         """Put the strips gathered into the store, if there are any."""
         if self.facts:
-            photos, shas = [asdict(facts) for facts in self.facts], [facts.sha for facts in self.facts]
+            photos, shas = [vars(facts) for facts in self.facts], [facts.sha for facts in self.facts]
             told = {"photos": photos, "read_from": read_from, "widths": [len(strip) for strip in self.strips]}
             save_chunk(self.store.folder, shas, np.concatenate(self.strips), told)

@@ -201,11 +201,11 @@ def test_only_a_row_is_a_row() -> None:
 
 def test_a_row_changes_its_name_with_its_content(tmp_path: Path) -> None:
     make_npz(tmp_path)
-    first = read_content(tmp_path / "mnist.npz::x_train/0")
+    first = read_content(f"{tmp_path}/mnist.npz::x_train/0")
     assert (np.load(io.BytesIO(first)) == pictures(N_TRAIN, 28, 1)[0]).all()
-    assert read_content(tmp_path / "mnist.npz::x_train/1") != first
+    assert read_content(f"{tmp_path}/mnist.npz::x_train/1") != first
     np.savez(tmp_path / "mnist.npz", x_train=255 - pictures(N_TRAIN, 28, 1), y_train=np.array(LABELS))
-    assert read_content(tmp_path / "mnist.npz::x_train/0") != first
+    assert read_content(f"{tmp_path}/mnist.npz::x_train/0") != first
 
 
 def test_an_absent_array_file_is_an_absent_photo(in_folder: Path) -> None:
