@@ -19,9 +19,10 @@ unexport $(variables)
 known := $(variables) REAL_DATA PYTHON
 export NO_ALBUMENTATIONS_UPDATE := 1
 
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+
 # A mistyped variable would start the wrong training without a word.
 ifeq ($(MAKELEVEL),0)
-given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 unknown := $(filter-out $(known) SHELL MAKE%,$(given))
 nothing := $(if $(unknown),$(error $(unknown): no such variable, known are $(known); plain `make` explains them))
 endif
@@ -91,7 +92,7 @@ bench-table: .venv  ## write the README's table of tracks from FILE=runs/bench/X
 	$(call run,$(PY) -m submissions bench-table $(if $(value FILE),$(call quoted,$(value FILE))))
 
 perf: .venv  ## measure speed and memory, as ratios
-	$(call run,$(PY) -m benchmarks $(call option,DATA,data) $(call option,WEIGHTS,weights))
+	$(call run,$(PY) -m benchmarks $(call option,DATA,data) $(call option,WEIGHTS,weights) $(call option,README,readme))
 
 test: .venv  ## run the tests
 	$(call run,$(PY) -m pytest)
@@ -202,8 +203,8 @@ done; \
 printf '%s\n' "$${line# }"; FOLDBOARD_COMMAND=$(call quoted,$(typed)) exec "$$@"
 endef
 
-# What was typed, for manifests: the targets and the variables given.
-typed = $(strip make $(MAKECMDGOALS) $(MAKEOVERRIDES))
+# What was typed, for manifests: the targets and the variables given, each as a shell reads it back.
+typed = $(strip make $(MAKECMDGOALS) $(foreach name,$(given),$(name)=$(call quoted,$(value $(name)))))
 
 define empty_cache
 @if [ -d cache ]; then du -sh cache && rm -rf cache; else echo "cache/ is empty"; fi

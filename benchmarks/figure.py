@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its value, and the least or the most that it may be (None: shown without a target)."""
+    """A figure: its value, and the least or the most that it may be (None: shown without a target).
+
+    Attributes:
+        is_gain: Whether it is a difference, which is shown with its sign.
+    """
 
     name: str
     value: float
@@ -15,11 +19,12 @@ class Figure:
     how: str
     at_least: float | None = None
     at_most: float | None = None
+    is_gain: bool = False
 
     @property
     def shown(self) -> str:
         """Return the value with its unit."""
-        return f"{self.value:.2f} {self.unit}".strip()
+        return f"{self.value:{'+' if self.is_gain else ''}.2f} {self.unit}".strip()
 
     @property
     def target(self) -> str:

@@ -20,7 +20,10 @@ def command_line() -> str:
 
 def _in_order(typed: str) -> str:
     """Return a make command with its variables in the order that they are explained in: make hands them down in its own."""
-    words = shlex.split(typed)
+    try:
+        words = shlex.split(typed)
+    except ValueError:  # a quote without its other half, in a variable that somebody set by hand: shown as it stands
+        return typed
     given = dict(word.split("=", 1) for word in words if "=" in word)
     names = sorted(given, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     return " ".join([*(word for word in words if "=" not in word), *(f"{n}={shlex.quote(given[n])}" for n in names)])

@@ -37,8 +37,10 @@ def test_the_next_command_names_what_this_one_named() -> None:
 
 
 def test_the_command_is_what_make_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOLDBOARD_COMMAND", r"make submit SEED=1 BACKBONES=a\ b DATA=/d COMP=x")
+    monkeypatch.setenv("FOLDBOARD_COMMAND", "make submit SEED=1 BACKBONES='a b' DATA=/d COMP=x")
     assert command_line() == "make submit COMP=x DATA=/d BACKBONES='a b' SEED=1"
+    monkeypatch.setenv("FOLDBOARD_COMMAND", "make submit DATA=Ann's")
+    assert command_line() == "make submit DATA=Ann's"
     monkeypatch.delenv("FOLDBOARD_COMMAND")
     monkeypatch.setattr("sys.argv", ["/p/submissions/__main__.py", "submit", "--backbones", "a b"])
     assert command_line() == "python -m submissions submit --backbones 'a b'"

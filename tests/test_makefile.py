@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,7 @@ case "$1 $2" in
   "-m venv") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "{version}" >> made ;;
   "-m pip") if [ -e break-pip ]; then echo "ERROR: no such wheel" >&2; exit 1; fi
     while [ -e slow-pip ]; do sleep 0.05; done ;;
-  *) for word do printf '<%s>\\n' "$word"; done; echo "COMP=$COMP" ;;
+  *) for word do printf '<%s>\\n' "$word"; done; echo "COMP=$COMP"; printf %s "$FOLDBOARD_COMMAND" > typed ;;
 esac
 """
 
@@ -282,6 +283,7 @@ def test_test_all_clears_the_marker(ready: Checkout) -> None:
 def test_variable_arrives_as_one_argument(ready: Checkout, value: str) -> None:
     result = ready.make("submit", f"DATA={value}")
     assert words_of(result)[-2:] == ["--data", value]
+    assert shlex.split((ready.root / "typed").read_text()) == ["make", "submit", f"DATA={value}"]
     shown = result.stdout.splitlines()[0]
     again = subprocess.run(["sh", "-c", shown], cwd=ready.root, capture_output=True, text=True, check=True)
     assert again.stdout in result.stdout
