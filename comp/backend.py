@@ -73,8 +73,8 @@ def has_bf16() -> bool:
         return False
 
 
-def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from a batch of photos to a model's output, for a model that is never trained again.
+def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Return a function from a batch of photos to a model's outputs, for a model that is never trained again.
 
     TensorFlow folds normalisation into the convolutions before it once the weights are constants: MobileNetV2 at 224 px goes
     from 69 to 93 photos a second on one core.
@@ -86,14 +86,18 @@ def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], 
     import numpy as np
 
     if backend_name() != DEFAULT_BACKEND:
-        return lambda photos: np.asarray(model.predict_on_batch(photos))
+        return lambda photos: [np.asarray(found) for found in _listed(model.predict_on_batch(photos))]
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     taken = tf.TensorSpec((batch_size, *model.input_shape[1:]), model.input.dtype)
     traced = tf.function(lambda photos: model(photos, training=False)).get_concrete_function(taken)
     frozen = convert_variables_to_constants_v2(traced)
-    return lambda photos: np.asarray(frozen(tf.constant(photos, taken.dtype))[0])
+    return lambda photos: [np.asarray(found) for found in frozen(tf.constant(photos, taken.dtype))]
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def gradient(function: Callable[[Any], Any], at: np.ndarray) -> np.ndarray:

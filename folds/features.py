@@ -178,26 +178,48 @@ def fill_banks(wanted: Sequence[Wanted], engine: Engine, listener: Listener, cac
 
 
 def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[Job]:
-    """Return a job for each 256 photos that a bank lacks; a bank that is named counts as used now."""
+    """Return a job for each 256 photos that banks lack; a bank that is named counts as used now.
+
+    Banks that differ in nothing but the cut are filled by one forward pass: a tail's activations and the pooled features that
+    its head starts from cost as much as these features alone.
+    """
     jobs = []
-    for bank in dict.fromkeys(wanted):
-        spec, folder = bank.spec, bank.spec.folder(cache_dir)
-        mark_used(spec, cache_dir)
-        sweep(folder)
-        missing = bank.missing(cache_dir)
-        for start in range(0, len(missing), CHUNK):
-            part = missing[start : start + CHUNK]
+    for banks, shas in _lacking(wanted, cache_dir).items():
+        spec = banks[0]
+        for start in range(0, len(shas), CHUNK):
+            part = shas[start : start + CHUNK]
             jobs.append(
                 Job(
                     function="folds.features:extract_chunk",
-                    arguments={"spec": asdict(spec), "shas": part, "cache_dir": str(cache_dir)},
+                    arguments={
+                        "spec": asdict(spec),
+                        "cuts": [bank.cut for bank in banks],
+                        "shas": part,
+                        "cache_dir": str(cache_dir),
+                    },
                     label=f"features of {spec.backbone} {spec.variant}, view {spec.view.index}, photos {start + 1} on",
                     needs_keras=True,
-                    log_path=str(folder / "log.txt"),
+                    log_path=str(spec.folder(cache_dir) / "log.txt"),
                     size=len(part),
                 )
             )
     return jobs
+
+
+def _lacking(wanted: Sequence[Wanted], cache_dir: Path) -> dict[tuple[BankSpec, ...], list[str]]:
+    """Return which photos are lacking in which banks: in the key are all banks of one forward pass that lack them."""
+    by_pass: dict[BankSpec, dict[str, list[BankSpec]]] = {}
+    for bank in dict.fromkeys(wanted):
+        mark_used(bank.spec, cache_dir)
+        sweep(bank.spec.folder(cache_dir))
+        lacking = by_pass.setdefault(replace(bank.spec, cut=POOLED), {})
+        for sha in bank.missing(cache_dir):
+            lacking.setdefault(sha, []).append(bank.spec)
+    found: dict[tuple[BankSpec, ...], list[str]] = {}
+    for lacking in by_pass.values():
+        for sha, banks in lacking.items():
+            found.setdefault(tuple(sorted(set(banks), key=lambda bank: bank.cut)), []).append(sha)
+    return found
 
 
 def mark_used(spec: BankSpec, cache_dir: Path) -> None:
@@ -209,20 +231,21 @@ def mark_used(spec: BankSpec, cache_dir: Path) -> None:
         write_json(path, spec.key_parts())
 
 
-def extract_chunk(report: Report, spec: dict[str, Any], shas: list[str], cache_dir: str) -> int:
-    """Compute and store the features of some photos under one view; return how many were computed.
+def extract_chunk(report: Report, spec: dict[str, Any], cuts: list[str], shas: list[str], cache_dir: str) -> int:
+    """Compute and store the features of some photos under one view, at each of the cuts; return how many were computed.
 
     Raises:
         Refused: If a feature is not finite.
     """
     bank = BankSpec(**{**spec, "view": View(**spec["view"]), "symmetries": tuple(spec["symmetries"])})
-    folder = bank.folder(Path(cache_dir))
-    with locked(folder / f".{key_of(shas)[:16]}.lock", lambda line: report("note", line)):
-        store = ChunkStore(folder)
-        missing = [sha for sha in shas if sha not in store]
+    folders = [replace(bank, cut=cut).folder(Path(cache_dir)) for cut in cuts]
+    with locked(folders[0] / f".{key_of(shas)[:16]}.lock", lambda line: report("note", line)):
+        stores = [ChunkStore(folder) for folder in folders]
+        missing = [sha for sha in shas if not all(sha in store for store in stores)]
         if missing:
             photos = view_of(ImageStore(bank.image_spec, Path(cache_dir)).gather(missing), missing, bank)
-            save_chunk(folder, missing, features_of(bank, photos), {})
+            for folder, features in zip(folders, features_at(bank, cuts, photos), strict=True):
+                save_chunk(folder, missing, features, {})
     return len(missing)
 
 
@@ -240,7 +263,18 @@ def view_of(photos: np.ndarray, shas: Sequence[str], bank: BankSpec) -> np.ndarr
 
 
 def features_of(bank: BankSpec, photos: np.ndarray) -> np.ndarray:
-    """Return (N, ...) float16 features of photos, computed in batches of one fixed size.
+    """Return (N, ...) float16 features of photos at the bank's cut.
+
+    Raises:
+        Refused: If a feature is not finite, or too large for 16 bits.
+    """
+    return features_at(bank, [bank.cut], photos)[0]
+
+
+def features_at(bank: BankSpec, cuts: Sequence[str], photos: np.ndarray) -> list[np.ndarray]:
+    """Return (N, ...) float16 features of photos at each cut, by one forward pass in batches of one fixed size.
+
+    A cut's features are the same to the last bit whatever other cuts are asked for with it.
 
     Raises:
         Refused: If a feature is not finite, or too large for 16 bits.
@@ -256,26 +290,39 @@ def features_of(bank: BankSpec, photos: np.ndarray) -> np.ndarray:
         bank.pixels,
         bank.channels,
         bank.precision,
-        bank.cut,
+        tuple(cuts),
     )
-    parts = []
+    parts: list[list[np.ndarray]] = [[] for _ in cuts]
     for start in range(0, len(photos), BATCH):
         batch = photos[start : start + BATCH]
         filled = np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)])
-        parts.append(np.asarray(forward(filled), dtype=np.float32)[: len(batch)])
-    with np.errstate(over="ignore"):  # told below
-        features = np.concatenate(parts).astype(np.float16)
-    if not np.isfinite(features).all():
-        raise Refused(
-            f"{bank.backbone} {bank.variant} at {bank.cut or 'its end'}: a feature is not finite in 16 bits; "
-            "look at the weights, or take another cut (CUT=layer) or the fit full"
-        )
+        for part, found in zip(parts, forward(filled), strict=True):
+            part.append(_in_16_bits(np.asarray(found, dtype=np.float32)[: len(batch)]))
+    features = [np.concatenate(part) for part in parts]
+    for cut, found in zip(cuts, features, strict=True):
+        if not np.isfinite(found).all():
+            raise Refused(
+                f"{bank.backbone} {bank.variant} at {cut or 'its end'}: a feature is not finite in 16 bits; "
+                "look at the weights, or take another cut (CUT=layer) or the fit full"
+            )
     return features
+
+
+def _in_16_bits(features: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+        return features.astype(np.float16)
 
 
 @lru_cache(maxsize=1)
 def _extractor(
-    backbone: str, variant: str, weights: str, weights_sha: str, pixels: int, channels: int, precision: str, cut: str
+    backbone: str,
+    variant: str,
+    weights: str,
+    weights_sha: str,
+    pixels: int,
+    channels: int,
+    precision: str,
+    cuts: tuple[str, ...],
 ) -> Any:
     """Return the frozen part, compiled once a worker: it is a fact of the bank, so what a worker did before changes nothing."""
     import keras
@@ -284,8 +331,8 @@ def _extractor(
 
     whole = load_backbone(backbone).build(pixels, variant, weights or None, channels=channels)
     whole.trainable = False
-    output = whole.get_layer(cut).output if cut else pooled(whole.output)
-    return fast_forward(keras.Model(whole.input, output), BATCH)
+    outputs = [whole.get_layer(cut).output if cut else pooled(whole.output) for cut in cuts]
+    return fast_forward(keras.Model(whole.input, outputs), BATCH)
 
 
 def trim(limit_bytes: float, keep: Collection[str], cache_dir: Path = CACHE) -> int:

@@ -20,7 +20,7 @@ from comp.spec import Candidate, Fit, Recipe
 from folds.batches import softmax
 from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.dataset import Dataset
-from folds.features import BankSpec, View, features_of
+from folds.features import BankSpec, View, features_at, features_of
 from folds.model import depths, make_loss, make_network
 from folds.optimizer import make_optimizer
 from tests.frozen import PIXELS, RECIPE, fit, frozen_plan, norms_of, save_tiny
@@ -30,6 +30,19 @@ pytestmark = pytest.mark.usefixtures("float32")
 WITH_CUTS = ["bit", "convnext", "efficientnet_v2", "fnet", "gmlp", "mlp_mixer", "mobilenet", "resnet", "vgg16"]
 CUTS = [(name, cut) for name in WITH_CUTS for cut in load_backbone(name).cuts.get("tiny", ())]
 TAIL = Candidate("mobilenet", "V2", "tail", 224)
+SPEC = BankSpec(
+    backbone="vgg16",
+    variant="tiny",
+    weights_path="",
+    weights_sha="",
+    pixels=PIXELS,
+    channels=3,
+    resize="squash",
+    symmetries=(),
+    precision="float32",
+    cut="",
+    view=View(0),
+)
 SHAPES = {"block_12_add": [14, 14, 96], "block_13_expand": [14, 14, 576], "": [1280]}
 
 
@@ -135,21 +148,25 @@ def test_a_tail_on_its_bank_predicts_what_the_uncut_network_does(name: str, cut:
     if cut != load_backbone(name).cuts["tiny"][0]:
         return  # the way over the bank is the same for all cuts
     keras.utils.set_random_seed(1)
-    spec = BankSpec(
-        backbone=name,
-        variant="tiny",
-        weights_path="",
-        weights_sha="",
-        pixels=PIXELS,
-        channels=3,
-        resize="squash",
-        symmetries=(),
-        precision="float32",
-        cut=cut,
-        view=View(0),
-    )
-    stored = np.asarray(tail(features_of(spec, photos), training=False))
+    stored = np.asarray(tail(features_of(replace(SPEC, backbone=name, cut=cut), photos), training=False))
     assert np.abs(softmax(stored) - softmax(expected)).max() < 0.01
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", sorted({name for name, _ in CUTS}))
+def test_one_pass_over_all_cuts_gives_each_its_own_numbers(name: str, precision: str) -> None:
+    """To the last bit: a bank's key does not say what was computed with it."""
+    photos = np.random.default_rng(0).integers(0, 256, (3, PIXELS, PIXELS, 3), dtype=np.uint8)
+    cuts = ["", *load_backbone(name).cuts["tiny"]]
+    spec = replace(SPEC, backbone=name, precision=precision)
+
+    def computed(asked: list[str]) -> list[np.ndarray]:
+        folds.features._extractor.cache_clear()
+        keras.utils.set_random_seed(1)  # its weights are random, but always the same
+        return features_at(spec, asked, photos)
+
+    for cut, found in zip(cuts, computed(cuts), strict=True):
+        assert found.astype(np.float32).std() > 0 and (computed([cut])[0] == found).all()
 
 
 # frozen for real

@@ -286,6 +286,22 @@ def test_a_mirrored_view_is_that_of_the_mirrored_photo(dataset: Dataset, weights
     assert (rows_of(mirrored) != rows_of(plain)).any()
 
 
+def test_a_tail_and_its_head_s_features_take_one_pass(dataset: Dataset, weights: Path) -> None:
+    tail = wanted_of(dataset, weights, "tail", cut="block2_pool", head_epochs=2, views=2)
+    pooled, cut = tail[:2], tail[2:]
+    assert [bank.spec.cut for bank in tail] == ["", "", "block2_pool", "block2_pool"]
+    jobs = jobs_of(tail)
+    assert sum(job.size for job in jobs) == sum(
+        len(bank.shas) for bank in cut
+    )  # all train rows, and test rows, once a view
+    fill_banks(tail, InlineEngine(), ignore_events, CACHE)
+    together = [rows_of(bank) for bank in tail]
+    shutil.rmtree(CACHE / "features")
+    for part in (cut, pooled):  # as a probe before it, or a tail after it, would
+        fill_banks(part, InlineEngine(), ignore_events, CACHE)
+    assert all((rows_of(bank) == rows).all() for bank, rows in zip(tail, together, strict=True))
+
+
 def test_a_photo_that_is_named_twice_is_computed_once(dataset: Dataset, weights: Path) -> None:
     first = wanted_of(dataset, weights)[0]
     twice = [replace(first, shas=first.shas[:4] * 2), replace(first, shas=first.shas[:4] * 2)]
@@ -300,16 +316,16 @@ def test_a_killed_extraction_goes_on_where_it_was(
     dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folds.features, "CHUNK", 8)
-    (wanted, *_), real, calls = wanted_of(dataset, weights), folds.features.features_of, []
+    (wanted, *_), real, calls = wanted_of(dataset, weights), folds.features.features_at, []
 
-    def kill_the_third(spec: BankSpec, photos: np.ndarray) -> np.ndarray:
+    def kill_the_third(spec: BankSpec, cuts: list[str], photos: np.ndarray) -> list[np.ndarray]:
         calls.append(len(photos))
         if len(calls) == 3:
             raise Killed
-        return real(spec, photos)
+        return real(spec, cuts, photos)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folds.features, "features_of", kill_the_third)
+        patch.setattr(folds.features, "features_at", kill_the_third)
         with pytest.raises(Killed):
             fill_banks([wanted], InlineEngine(), ignore_events, CACHE)
     leftover = beside(wanted.spec.folder(CACHE) / "chunk")
