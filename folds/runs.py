@@ -118,7 +118,7 @@ def views_dir(run: Path, name: str) -> Path:
 
 
 def repeat_mark(dataset: Path) -> Path:
-    """Return the file that marks a fold table as another assignment of the rows of one (REPEATS): never what a command means."""
+    """Return the file that marks another assignment of the rows of a fold table (REPEATS, tune): never what a command means."""
     return dataset / "repeat.json"
 
 

@@ -16,11 +16,11 @@ from comp.engines.inline import InlineEngine
 from comp.images import PixelSpec
 from comp.metrics import METRICS, metric
 from comp.spec import Candidate, Recipe
-from comp.store import sha256_of_file, write_json
+from comp.store import read_json, sha256_of_file, write_json
 from folds.assign import HOLDOUT
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
-from folds.runs import run_dir, tuned_path
+from folds.runs import repeat_mark, run_dir, tuned_path
 from tests.made import SQUARES, read_all, run_plan, squares_dataset
 from tuning.honest import compare, finalists_of, paired_difference, second_dataset
 from tuning.objective import IS_DEFAULT, Objective, Stopped, is_better
@@ -124,10 +124,12 @@ def ground_of(dataset: Dataset, tables: Any) -> Ground:
     return Ground(competition=SQUARES, tables=tables, photos=photos, dataset=dataset)
 
 
-def test_second_assignment_has_other_folds_and_the_same_rows(in_folder: Path) -> None:
+def test_second_assignment_has_other_folds_and_the_same_rows_and_is_marked(in_folder: Path) -> None:
     dataset, tables = squares_dataset(in_folder / "data")
     second = second_dataset(ground_of(dataset, tables))
     assert second.data8 != dataset.data8 and second.n_folds == dataset.n_folds
+    assert read_json(repeat_mark(second.folder)) == {"repeats": dataset.data8}
+    assert not repeat_mark(dataset.folder).exists()
     assert second.train["id"].tolist() == dataset.train["id"].tolist()
     assert second.train["fold"].tolist() != dataset.train["fold"].tolist()
     assert second.test["id"].tolist() == dataset.test["id"].tolist()
