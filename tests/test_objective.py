@@ -20,7 +20,7 @@ from comp.store import read_json, sha256_of_file, write_json
 from folds.assign import HOLDOUT
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
-from folds.runs import repeat_mark, run_dir, tuned_path
+from folds.runs import repeat_mark, run_dir, trial_mark, tuned_path
 from tests.made import SQUARES, read_all, run_plan, squares_dataset
 from tuning.honest import compare, finalists_of, paired_difference, second_dataset
 from tuning.objective import IS_DEFAULT, Objective, Stopped, is_better
@@ -76,6 +76,7 @@ def test_trial_is_scored_out_of_fold_and_its_folds_are_kept(in_folder: Path) -> 
     assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 1", "fold 2"]
     plan = run_plan(dataset, RECIPE)
     assert trial.user_attrs["run"] == plan.name and trial.user_attrs["changes"] == {}
+    assert trial_mark(run_dir(dataset.folder, plan)).is_file()
     found = score(dataset, read_predictions(run_dir(dataset.folder, plan)).oof, "macro_f1")
     assert value == found.value
     told = study.get_trials()[1].intermediate_values

@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from comp.engine import ignore_events
+from comp.engines.inline import InlineEngine
 from comp.errors import BadInput, FoldboardError, Refused
+from folds.cv import train_runs, write_run
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
 from submissions.combine import combine
 from submissions.compare import compare_runs, runs_named
 from submissions.outside import add_run, outside_runs
-from submissions.stored import find_dataset, key_of_run, view_dataset
+from submissions.stored import find_dataset, finished_runs, key_of_run, view_dataset
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_submission, write_submission
-from tests.made import CLASSES, SQUARES, squares_dataset
+from tests.made import CLASSES, SQUARES, run_plan, squares_dataset
 from tests.made_runs import finished_run
 
 
@@ -195,6 +198,17 @@ def test_names_of_runs_mean_a_run_or_all_seeds_of_one_recipe(
     ):
         with pytest.raises(BadInput, match=words):
             compare_runs(dataset, a, b, "accuracy")
+
+
+def test_a_run_that_only_a_search_trained_counts_once_a_plan_uses_it(dataset: Dataset) -> None:
+    plan = run_plan(dataset)
+    write_run(dataset.folder, plan, is_trial=True)
+    run = finished_run(dataset)
+    assert finished_runs(dataset.folder) == []
+    train_runs([plan], dataset, InlineEngine(), ignore_events)
+    assert finished_runs(dataset.folder) == [run]
+    write_run(dataset.folder, plan, is_trial=True)  # a trial that takes a plan's run leaves it the plan's
+    assert finished_runs(dataset.folder) == [run]
 
 
 def test_the_fold_table_is_found_or_asked_for(dataset: Dataset, in_folder: Path) -> None:
