@@ -222,6 +222,7 @@ def test_plan_takes_a_tuned_recipe(tmp_path: Path) -> None:
     [
         ({}, Recipe(pixels=96, epochs=7), SQUARES, "another recipe (epochs: 20 then, 7 now"),
         ({}, Recipe(pixels=96), replace(SQUARES, space={"dropout": (0.0, 0.5)}), "another space (dropout"),
+        ({"metric": "log_loss"}, Recipe(pixels=96), SQUARES, "it was made for metric log_loss; make tune anew"),
         ({"candidate": "mobilenet:V2:tail:96px"}, Recipe(pixels=96), SQUARES, "candidate mobilenet:V2:tail:96px"),
     ],
 )
@@ -231,6 +232,12 @@ def test_result_for_something_else_is_left_out_and_said(
     write_result(tmp_path, **changed)
     found = tuned_recipe(tmp_path, PROBE, recipe, competition)
     assert found.recipe == recipe and why in found.note and "left out" in found.note and found.source is None
+
+
+def test_plan_takes_it_whatever_training_does_with_the_phylum(tmp_path: Path) -> None:
+    write_result(tmp_path, metric=SQUARES.metric)
+    found = tuned_recipe(tmp_path, PROBE, Recipe(pixels=96, condition="split"), SQUARES)
+    assert found.recipe == Recipe(pixels=96, condition="split", strength=0.0, learning_rate=0.01)
 
 
 def test_result_of_other_pixels_is_said(tmp_path: Path) -> None:
