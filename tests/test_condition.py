@@ -131,11 +131,12 @@ def test_a_probe_answers_by_the_phylum_that_it_is_told(
     truth = dataset.index_of(dataset.train["label"][dataset.train["fold"] == 0])
     assert (np.load(folder / "valid.npy").argmax(axis=1) == truth).mean() >= 0.9
     shas, blue = dataset.readable_test["sha"].tolist(), list(CLASSES).index("blue")
-    cold, warm = (
-        answers_by_view(folder.parent, 0, CACHE, str(weights), 1, lambda _, told=told: (shas, [told] * len(shas)))
-        .tables[0, :, blue]
-        for told in ("cold", "warm")
-    )
+
+    def of_blue(phylum: str) -> np.ndarray:
+        told = shas, [phylum] * len(shas)
+        return answers_by_view(folder.parent, 0, CACHE, str(weights), 1, lambda _: told).tables[0, :, blue]
+
+    cold, warm = of_blue("cold"), of_blue("warm")
     assert cold.mean() > warm.mean()
     if way == "split":
         assert (cold == 1).all() and (warm == 0).all()

@@ -59,7 +59,8 @@ def test_both_are_scored_on_the_same_rows_and_classes_of_one_group_are_counted(
     hits = np.load(runs[0] / "oof.npy").argmax(axis=1) == truth
     assert found[0].seen == pytest.approx(hits[truth != 0].mean()) and found[0].drop > 0
     path = show_seen_unseen(SQUARES, "species", "accuracy")
-    assert len(read_csv(path)) == 1 and "1 classes are left out: all their rows are of one species" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert len(read_csv(path)) == 1 and "1 classes are left out: all their rows are of one species" in out
 
 
 def test_folds_that_were_never_grouped_are_one_clear_line(in_folder: Path) -> None:

@@ -184,9 +184,7 @@ def test_a_fold_that_looks_trained_on_is_refused_unless_trusted(dataset: Dataset
     assert add_run("mine", oof, test, dataset, "id", is_trusted=True).folder.is_dir()
 
 
-def test_names_of_runs_mean_all_seeds_of_one_recipe(
-    dataset: Dataset, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_of_runs_mean_all_seeds_of_one_recipe(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [finished_run(dataset, seed, skill=0.5 + seed / 10) for seed in range(2)]
     other = [finished_run(dataset, seed, 5.0, "mlp_mixer") for seed in range(2)]
     assert runs_named(dataset, "scratch_cnn:tiny") == runs and runs_named(dataset, runs[0].name) == runs
@@ -206,7 +204,7 @@ def test_two_recipes_of_one_candidate_are_compared_over_their_seeds_by_runs_in_f
 ) -> None:
     one = [finished_run(dataset, seed) for seed in range(2)]
     other = [finished_run(dataset, seed, 4.0, recipe=replace(RECIPE, dropout=0.4)) for seed in range(3)]
-    with pytest.raises(BadInput, match="means runs of 2 recipes.*name one run of a recipe in full"):
+    with pytest.raises(BadInput, match=r"means runs of 2 recipes.*name one run of a recipe in full"):
         runs_named(dataset, "scratch_cnn")
     assert compare_runs(dataset, one[1].name, other[0].name, "accuracy").n_seeds == (2, 3)
     out = capsys.readouterr().out
