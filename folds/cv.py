@@ -15,7 +15,7 @@ from comp.store import read_marker, write_json
 from folds.dataset import Dataset
 from folds.oof import Predictions, assemble
 from folds.presets import seconds_of_fold
-from folds.runs import RunPlan, fold_dir, run_dir
+from folds.runs import RunPlan, fold_dir, run_dir, trial_mark
 
 LIBRARIES = ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "albumentations", "scikit-learn")
 
@@ -30,6 +30,8 @@ def train_runs(
 ) -> list[Predictions]:
     """Return the predictions of each run, in order; folds that are finished are not trained again.
 
+    A run that a search had trained until now is one of a plan from here on.
+
     Args:
         by_view: Whether the fold's rows are asked view by view too, by the same worker: it has all at hand.
 
@@ -39,6 +41,7 @@ def train_runs(
     """
     for plan in plans:
         write_run(dataset.folder, plan)
+        trial_mark(run_dir(dataset.folder, plan)).unlink(missing_ok=True)
     engine.run(fold_jobs(plans, dataset, cache_dir, by_view), listener)
     return [assemble(run_dir(dataset.folder, plan), dataset) for plan in plans]
 
@@ -75,11 +78,18 @@ def unfinished_folds(run: Path, n_folds: int) -> list[int]:
     return [fold for fold in range(n_folds) if read_marker(fold_dir(run, fold)) is None]
 
 
-def write_run(dataset_folder: Path, plan: RunPlan) -> None:
-    """Write `run.json`, where it is not there yet: all that decides the run's numbers, and what it was made with."""
-    path = run_dir(dataset_folder, plan) / "run.json"
+def write_run(dataset_folder: Path, plan: RunPlan, is_trial: bool = False) -> None:
+    """Write `run.json`, where it is not there yet: all that decides the run's numbers, and what it was made with.
+
+    Args:
+        is_trial: Whether a search asks for it; a run that is new is marked as no plan's then.
+    """
+    run = run_dir(dataset_folder, plan)
+    path = run / "run.json"
     if path.is_file():
         return
+    if is_trial:  # first: a kill in between leaves the mark, and the next trial begins here again
+        write_json(trial_mark(run), {"trained_by": "a search"})
     write_json(
         path,
         {

@@ -1,7 +1,7 @@
 """Where runs lie on disk: this module alone knows their paths.
 
 runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
-    <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json
+    <candidate>-<recipe8>/             run.json, oof.npy, test.npy, predictions.json, done.json; trial.json
         fold-<k>/                      valid.npy, test.npy, model.weights.h5, history.json, log.txt, done.json
         views/                         fold-<k>/, test-<n>/: the same rows by view, and under the mean of n views
     submissions/<hash8>.csv and .json
@@ -118,8 +118,13 @@ def views_dir(run: Path, name: str) -> Path:
 
 
 def repeat_mark(dataset: Path) -> Path:
-    """Return the file that marks a fold table as another assignment of the rows of one (REPEATS): never what a command means."""
+    """Return the file that marks another assignment of the rows of a fold table (REPEATS, tune): never what a command means."""
     return dataset / "repeat.json"
+
+
+def trial_mark(run: Path) -> Path:
+    """Return the file that marks a run as trained by a search alone: no table lists it until a plan uses it."""
+    return run / "trial.json"
 
 
 def submission_path(dataset: Path, sha: str) -> Path:

@@ -124,10 +124,20 @@ def trained_ways(folders: Sequence[Path]) -> dict[str, dict[str, str]]:
     return ways
 
 
+def without_partner(folders: Sequence[Path]) -> dict[str, str]:
+    """Return the runs that use the condition in training and have none to be held against, with their way."""
+    plans = {run.name: plan_of(run) for run in folders if not is_outside(run)}
+    paired = {name for ways in trained_ways(folders).values() for name in ways.values()}
+    conditions = {name: plan.recipe.condition for name, plan in plans.items()}
+    return {name: way for name, way in conditions.items() if way != BASE and name not in paired}
+
+
 def show_ablation(
     found: Mapping[str, list[Way]], dataset: Dataset, competition: Competition, readme: Path | None = None
 ) -> Path:
     """Print the table, write it as ablation.csv beside the runs, and into a Markdown file where one is named.
+
+    A run that uses the condition in training and has no partner without is named below the table.
 
     Returns:
         The Markdown file, or else the CSV.
@@ -139,8 +149,8 @@ def show_ablation(
         MARKS.check(readme)
     columns, rows = _columns(competition), ablation_rows(found)
     show_table(f"{competition.name}, out-of-fold over {len(dataset.in_folds):,} rows", columns, rows)
-    lines = ablation_lines(found)
-    for line in [*lines, *_missing_ways(found)]:
+    lines, alone = ablation_lines(found), without_partner(finished_runs(dataset.folder))
+    for line in [*lines, *_alone_lines(alone), *_missing_ways(found, set(alone.values()))]:
         say(line)
     path = dataset.folder / "ablation.csv"
     table = pd.DataFrame([{"run": name, **vars(way)} for name, ways in found.items() for way in ways])
@@ -176,9 +186,21 @@ def ablation_lines(found: Mapping[str, list[Way]]) -> list[str]:
     return [f"{n_real} of {len(gains)} gains lie above zero with their whole interval (rows only, paired)."]
 
 
-def _missing_ways(found: Mapping[str, list[Way]]) -> list[str]:
-    """Return a line that names the ways of training no run has, and the commands that add them."""
-    known = {way.name for ways in found.values() for way in ways}
+def _alone_lines(alone: Mapping[str, str]) -> list[str]:
+    """Return a line for each run of training with the condition that is not in the table."""
+    return [
+        f"{name} ({way}) is left out: no finished run differs from it in nothing but PHYLUM; the same command with PHYLUM=no makes one"
+        for name, way in alone.items()
+    ]
+
+
+def _missing_ways(found: Mapping[str, list[Way]], others: set[str]) -> list[str]:
+    """Return a line that names the ways of training no run has, and the commands that add them.
+
+    Args:
+        others: Ways of runs that are not in the table.
+    """
+    known = {way.name for ways in found.values() for way in ways} | others
     missing = [way for way in IN_TRAINING if way not in known]
     commands = " and ".join(f"make train ... PHYLUM={way}" for way in missing)
     return [f"{' and '.join(missing)} not trained here; {commands} would add them to this table"] if missing else []

@@ -150,7 +150,7 @@ def add_run(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="A run, or a candidate: then all its seeds.")],
+    a: Annotated[str, typer.Argument(help="A candidate, or a run in full: all seeds of its recipe.")],
     b: Annotated[str, typer.Argument(help="What is held against it.")],
     competition: Competition = "specimens",
     data8: Data8 = None,

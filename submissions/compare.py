@@ -116,20 +116,25 @@ def _seed_variance(a: Floats, b: Floats) -> tuple[float, int]:
 
 
 def runs_named(dataset: Dataset, name: str) -> list[Path]:
-    """Return the finished runs that a name means: a run, or all seeds of the one recipe whose candidate it is or begins.
+    """Return the finished runs that a name means: all seeds of a recipe.
+
+    Args:
+        name: Of a run, one seed of the recipe, in full; or the recipe's candidate, or how that begins, where it has one recipe.
 
     Raises:
         BadInput: If none is meant, or runs of several recipes.
     """
     runs = finished_runs(dataset.folder)
-    exact = [run for run in runs if run.name == name]
-    found = exact or [run for run in runs if _says(run, name)]
+    exact = {_recipe_of(run) for run in runs if run.name == name}
+    found = [run for run in runs if (_recipe_of(run) in exact if exact else _says(run, name))]
     recipes = {_recipe_of(run) for run in found}
     there = ", ".join(run.name for run in (found or runs)[:6]) or "none"
     if not found:
         raise BadInput(f"{name!r} means no finished run over fold table {dataset.data8}; there are {there}")
     if len(recipes) > 1:
-        raise BadInput(f"{name!r} means runs of {len(recipes)} recipes: {there}; name one run in full")
+        raise BadInput(
+            f"{name!r} means runs of {len(recipes)} recipes: {there}; name one run of a recipe in full, which means all its seeds"
+        )
     return found
 
 
@@ -159,7 +164,7 @@ def compare_runs(dataset: Dataset, a: str, b: str, metric_name: str) -> Comparis
     """
     sides = [runs_named(dataset, name) for name in (a, b)]
     if set(sides[0]) & set(sides[1]):
-        raise BadInput(f"{a!r} and {b!r} both mean {sides[0][0].name}; name two recipes, or two runs in full")
+        raise BadInput(f"{a!r} and {b!r} both mean {sides[0][0].name}; name two recipes, or a run of each in full")
     found: dict[str, Predictions] = {run.name: read_predictions(run) for side in sides for run in side}
     names = [[run.name for run in side] for side in sides]
     result = compare(match(dataset, found), names[0], names[1], metric(metric_name))
@@ -173,5 +178,6 @@ def _show(result: Comparison, names: tuple[str, str], metric_name: str) -> None:
         for letter, name, value, n in zip("AB", names, (result.a, result.b), result.n_seeds, strict=True)
     ]
     show_table("", ["", metric_name, "seeds"], rows)
+    say(f"seeds found: {result.n_seeds[0]} of A's recipe, {result.n_seeds[1]} of B's")
     say(f"B against A: {result.gain:+.4f}, 95 % interval {result.low:+.4f} to {result.high:+.4f}")
     say(result.verdict)

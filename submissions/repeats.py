@@ -10,10 +10,8 @@ import numpy as np
 
 from comp.console import say, show_table
 from comp.images import PhotoFacts
-from comp.store import write_json
 from folds.dataset import Dataset
 from folds.oof import Predictions, align, score
-from folds.runs import repeat_mark
 from submissions.plan import Plan
 from tuning.honest import second_dataset
 from tuning.setup import Ground
@@ -62,7 +60,7 @@ def assignment(
 
 
 def other_assignment(plan: Plan, photos: dict[str, PhotoFacts], dataset: Dataset, other: int) -> Dataset:
-    """Return the plan's rows under another fold assignment, marked as a repetition of the first.
+    """Return the plan's rows under another fold assignment, which is never what a later command means.
 
     No training over it touches a row that is held out in the first.
 
@@ -70,9 +68,7 @@ def other_assignment(plan: Plan, photos: dict[str, PhotoFacts], dataset: Dataset
         other: 1 for the second assignment, 2 for the third: what is added to the fold seed.
     """
     ground = Ground(competition=plan.competition, tables=plan.tables, photos=photos, dataset=dataset)
-    again = second_dataset(ground, other)
-    write_json(repeat_mark(again.folder), {"repeats": dataset.data8})
-    return again
+    return second_dataset(ground, other)
 
 
 def without_outside(plan: Plan) -> Plan:

@@ -27,7 +27,8 @@ class SeenUnseen:
 
     Attributes:
         drop: How much worse it is on unseen groups, with its 95 % interval over rows (paired).
-        n_rows, n_classes: That are scored; classes with too few groups to leave one out are not.
+        n_rows, n_classes: That are scored: those of classes whose rows the grouped folds have in two folds or more. Each of
+            these rows was answered by a model that knew its class and had never seen its group.
     """
 
     name: str
@@ -43,7 +44,7 @@ class SeenUnseen:
 def seen_and_unseen(mixed: Dataset, grouped: Dataset, chosen: Metric) -> list[SeenUnseen]:
     """Return a line for each recipe that has a finished run of the same seed over both fold tables.
 
-    Both are scored on the same rows: those of classes with enough groups, which the grouped folds say.
+    Both are scored on the same rows: see `is_scored`.
 
     Args:
         mixed: The fold table whose folds mix groups: its rows are scored by models that saw their group.
@@ -54,6 +55,16 @@ def seen_and_unseen(mixed: Dataset, grouped: Dataset, chosen: Metric) -> list[Se
     return [_compared(one, other, mixed, grouped, chosen) for one, other in pairs if one is not None]
 
 
+def is_scored(grouped: Dataset) -> np.ndarray:
+    """Return (N,) whether a row of the grouped folds tells anything of unseen groups: its class is in another fold too.
+
+    A class with a single group lies in one fold, whose model never saw the class and can only be wrong; so does one whose groups
+    are chained by twins. A class with fewer groups than folds, which other scores leave out, is scored: no fold is by itself here.
+    """
+    rows = grouped.in_folds
+    return np.asarray(rows.groupby("label")["fold"].transform("nunique") > 1)
+
+
 def _recipe(run: Path) -> str:
     """Return what two runs share that differ in nothing but the fold table."""
     parts: dict[str, Any] = read_run(run)["key_parts"]
@@ -61,7 +72,7 @@ def _recipe(run: Path) -> str:
 
 
 def _compared(seen: Path, unseen: Path, mixed: Dataset, grouped: Dataset, chosen: Metric) -> SeenUnseen:
-    rows = grouped.in_folds[~grouped.in_folds["label"].isin(grouped.facts["classes_left_out"])]
+    rows = grouped.in_folds[is_scored(grouped)]
     rows = rows[rows["id"].isin(set(mixed.in_folds["id"]))]  # a hold-out of one table may be in the folds of the other
     ids, truth = rows["id"].tolist(), mixed.index_of(rows["label"])
     tables = [_rows_of(run, ids, mixed.classes) for run in (seen, unseen)]
@@ -131,9 +142,10 @@ def show_seen_unseen(competition: Competition, group: str, metric_name: str) -> 
     show_table(
         f"{competition.name}, {metric_name}", ["", f"seen {group}", f"unseen {group}", "drop", "95 % interval"], rows
     )
-    n_left_out = len(grouped.facts["classes_left_out"])
+    n_left_out = grouped.in_folds["label"][~is_scored(grouped)].nunique()
     say(
-        f"on the same {lines[0].n_rows:,} rows of {lines[0].n_classes} classes; {n_left_out} classes have too few {group} values"
+        f"on the same {lines[0].n_rows:,} rows of {lines[0].n_classes} classes; {n_left_out} classes are left out: all their rows "
+        f"are of one {group}, or of several that lie in one fold, whose model never saw the class"
     )
     path = grouped.folder / "unseen.csv"
     table = pd.DataFrame([vars(one) for one in lines])

@@ -13,7 +13,7 @@ from comp.spec import Competition
 from comp.store import MARKER, key_of, read_json, read_marker
 from folds.dataset import Dataset, load_dataset
 from folds.oof import Predictions, read_predictions
-from folds.runs import RUNS, read_run, repeat_mark
+from folds.runs import RUNS, read_run, repeat_mark, trial_mark
 from submissions.combine import predictions_of
 from submissions.ensemble import SINGLE
 from submissions.matched import Matched, match
@@ -74,8 +74,12 @@ def _finished_at(run: Path) -> int:
 
 
 def finished_runs(dataset_folder: Path) -> list[Path]:
-    """Return the folders of finished runs over a fold table, outside predictions among them, by name."""
-    return [path.parent for path in sorted(dataset_folder.glob("*/predictions.json")) if read_marker(path.parent)]
+    """Return the folders of finished runs over a fold table, outside predictions among them, by name.
+
+    Runs that only a search trained are not among them: each was chosen, or not, by the very score that would be shown.
+    """
+    folders = [path.parent for path in sorted(dataset_folder.glob("*/predictions.json"))]
+    return [run for run in folders if not trial_mark(run).is_file() and read_marker(run)]
 
 
 def is_outside(run: Path) -> bool:

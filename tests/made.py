@@ -31,6 +31,7 @@ SQUARES = Competition(
     twins=False,
     n_folds=3,
 )
+RECIPE = Recipe(pixels=16, epochs=3, batch_size=8, width=8)
 
 
 def make_squares(folder: Path, n_rows: int = 36, n_test: int = 6, noise: float = 20.0) -> Path:
@@ -68,7 +69,7 @@ def read_all(tables: Tables, specs: list[PixelSpec]) -> dict[str, PhotoFacts]:
 
 def run_plan(dataset: Dataset, recipe: Recipe | None = None, seed: int = 0, backbone: str = "scratch_cnn") -> RunPlan:
     """Return the plan of a tiny run over a made fold table."""
-    recipe = recipe or Recipe(pixels=16, epochs=3, batch_size=8, width=8)
+    recipe = recipe or RECIPE
     return RunPlan(
         candidate=Candidate(backbone, "tiny", "scratch", recipe.pixels),
         recipe=recipe,

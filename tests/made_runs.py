@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from comp.spec import Recipe
 from comp.store import write_json, write_marker
 from folds.cv import write_run
 from folds.dataset import Dataset
@@ -59,9 +60,11 @@ def spoil_fold(matched: Matched, k: int, seed: int = 99) -> Matched:
     return replace(matched, oof=tables, truth=truth, condition=condition)
 
 
-def finished_run(dataset: Dataset, seed: int = 0, skill: float = 1.0, backbone: str = "scratch_cnn") -> Path:
+def finished_run(
+    dataset: Dataset, seed: int = 0, skill: float = 1.0, backbone: str = "scratch_cnn", recipe: Recipe | None = None
+) -> Path:
     """Write a finished run of a made fold table without training, and return its folder."""
-    plan = run_plan(dataset, seed=seed, backbone=backbone)
+    plan = run_plan(dataset, recipe, seed, backbone)
     write_run(dataset.folder, plan)
     run = run_dir(dataset.folder, plan)
     random = np.random.default_rng([seed, len(backbone), int(100 * abs(skill))])
@@ -78,6 +81,7 @@ def finished_run(dataset: Dataset, seed: int = 0, skill: float = 1.0, backbone: 
             "trained_on_folds": [other for other in range(dataset.n_folds) if other != k],
             "folds_sha256": dataset.facts["fingerprints"]["folds.csv"],
             "seconds": 2.0,
+            "parameters": 1000,
         }
         write_marker(folder, ["valid.npy", "test.npy", "ids.json"], facts)
     assemble(run, dataset)

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 import folds.fit
-from comp.images import CACHE
+from comp.images import CACHE, PixelSpec
 from comp.spec import Recipe
 from comp.store import read_marker
+from folds.answers import answers_by_view
 from folds.condition import forgotten, one_hot, parts_of, values_of
 from folds.cv import write_run
 from folds.dataset import Dataset
 from folds.runs import fold_dir, run_dir
 from folds.train import fit_fold
+from tests.frozen import PIXELS, frozen_plan
+from tests.frozen import fit as fit_frozen
 from tests.made import CLASSES, run_plan, squares_dataset
 
 RECIPE = Recipe(pixels=16, epochs=3, batch_size=4, width=8, strength=0.0)
@@ -27,7 +30,7 @@ PHYLUM = {"amber": "warm", "coral": "warm", "blue": "cold"}
 @pytest.fixture
 def dataset(in_folder: Path) -> Dataset:
     """Return squares whose colours are warm or cold; of the test rows one has no phylum and one a phylum nobody knows."""
-    made = squares_dataset(in_folder / "data")[0]
+    made = squares_dataset(in_folder / "data", [PixelSpec(16), PixelSpec(PIXELS)])[0]
     made.train["condition"] = made.train["label"].map(PHYLUM)
     made.test["condition"] = ["warm", "cold", "warm", "", "green", "warm"][: len(made.test)]
     return made
@@ -115,3 +118,25 @@ def test_the_input_is_used(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) ->
     assert (valid.argmax(axis=1) == blue)[truth == blue].all()
     without = fit(dataset, replace(recipe, condition="no"), monkeypatch) / "valid.npy"
     assert (np.load(without) != valid).any()
+
+
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize("way", ["input", "split"])
+def test_a_probe_answers_by_the_phylum_that_it_is_told(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch, way: Any
+) -> None:
+    monkeypatch.setattr(folds.train, "load_dataset", lambda folder: dataset)
+    plan = frozen_plan(dataset, weights, "probe", condition=way, epochs=12, learning_rate=0.02, dropout=0.0)
+    folder = fit_frozen(dataset, plan)
+    truth = dataset.index_of(dataset.train["label"][dataset.train["fold"] == 0])
+    assert (np.load(folder / "valid.npy").argmax(axis=1) == truth).mean() >= 0.9
+    shas, blue = dataset.readable_test["sha"].tolist(), list(CLASSES).index("blue")
+
+    def of_blue(phylum: str) -> np.ndarray:
+        told = shas, [phylum] * len(shas)
+        return answers_by_view(folder.parent, 0, CACHE, str(weights), 1, lambda _: told).tables[0, :, blue]
+
+    cold, warm = of_blue("cold"), of_blue("warm")
+    assert cold.mean() > warm.mean()
+    if way == "split":
+        assert (cold == 1).all() and (warm == 0).all()

@@ -16,6 +16,7 @@ from comp.store import sha256_of_file
 from comp.tables import read_csv
 from folds.dataset import Dataset
 from submissions.leaderboard import leaderboard, medal_of, show_leaderboard
+from submissions.stored import read_manifest, rebuild
 from submissions.tables import by_class, by_condition, score_tables
 from submissions.verify import verify
 from tests.made import SQUARES, squares_dataset
@@ -46,7 +47,41 @@ def test_a_csv_whose_runs_are_gone_keeps_its_score(in_folder: Path) -> None:
     submission(dataset, runs[:1], tables)
     (runs[0] / "predictions.json").unlink()
     found = {one.kind: one for one in leaderboard(dataset, SQUARES)}
-    assert found["CSV"].draws is None and found["CSV"].cv > 0
+    assert found["CSV"].draws is None and found["CSV"].cv > 0 and found["CSV"].parameters == 0
+
+
+def test_a_csv_whose_runs_are_gone_is_not_compared_and_the_best_that_is_marks_the_rest(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    gone = finished_run(dataset, skill=9.0)
+    submission(dataset, [gone], tables)
+    (gone / "predictions.json").unlink()
+    good, poor = finished_run(dataset, 1, skill=5.0), finished_run(dataset, 2, skill=-2.0)
+    entries = leaderboard(dataset, SQUARES)
+    assert [one.kind for one in entries] == ["CSV", "run", "run"]
+    assert [(one.name, one.is_tied) for one in entries[1:]] == [(good.name, True), (poor.name, False)]
+    assert entries[0].draws is None and not entries[0].is_tied
+    show_leaderboard(entries, dataset, SQUARES)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the best one whose runs are here does not beat" in out and "not compared: 1 whose runs are gone" in out
+
+
+def test_a_csv_is_ranked_by_the_metric_that_the_competition_has_now(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    runs = [finished_run(dataset, seed) for seed in range(2)]
+    file = submission(dataset, runs, tables)
+    now = replace(SQUARES, metric="log_loss")
+    table = rebuild(read_manifest(file), "the CSV").predictions.oof
+    entries = leaderboard(dataset, now)
+    found = next(one for one in entries if one.kind == "CSV")
+    assert found.cv == pytest.approx(metric("log_loss").function(dataset.truth, table)) and found.low < found.cv
+    assert [one.cv for one in entries] == sorted(one.cv for one in entries) and found.parameters == 2000
+    (runs[0] / "predictions.json").unlink()
+    assert [one.kind for one in leaderboard(dataset, now)] == ["run"]
+    assert f"{file.name} (" in (out := capsys.readouterr().out) and "is left out: its score is macro_f1" in out
 
 
 def test_kaggle_s_scores_and_medals_stand_beside_them(in_folder: Path) -> None:

@@ -16,11 +16,11 @@ from comp.engines.inline import InlineEngine
 from comp.images import PixelSpec
 from comp.metrics import METRICS, metric
 from comp.spec import Candidate, Recipe
-from comp.store import sha256_of_file, write_json
+from comp.store import read_json, sha256_of_file, write_json
 from folds.assign import HOLDOUT
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
-from folds.runs import run_dir, tuned_path
+from folds.runs import repeat_mark, run_dir, trial_mark, tuned_path
 from tests.made import SQUARES, read_all, run_plan, squares_dataset
 from tuning.honest import compare, finalists_of, paired_difference, second_dataset
 from tuning.objective import IS_DEFAULT, Objective, Stopped, is_better
@@ -76,6 +76,7 @@ def test_trial_is_scored_out_of_fold_and_its_folds_are_kept(in_folder: Path) -> 
     assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 1", "fold 2"]
     plan = run_plan(dataset, RECIPE)
     assert trial.user_attrs["run"] == plan.name and trial.user_attrs["changes"] == {}
+    assert trial_mark(run_dir(dataset.folder, plan)).is_file()
     found = score(dataset, read_predictions(run_dir(dataset.folder, plan)).oof, "macro_f1")
     assert value == found.value
     told = study.get_trials()[1].intermediate_values
@@ -124,10 +125,12 @@ def ground_of(dataset: Dataset, tables: Any) -> Ground:
     return Ground(competition=SQUARES, tables=tables, photos=photos, dataset=dataset)
 
 
-def test_second_assignment_has_other_folds_and_the_same_rows(in_folder: Path) -> None:
+def test_second_assignment_has_other_folds_and_the_same_rows_and_is_marked(in_folder: Path) -> None:
     dataset, tables = squares_dataset(in_folder / "data")
     second = second_dataset(ground_of(dataset, tables))
     assert second.data8 != dataset.data8 and second.n_folds == dataset.n_folds
+    assert read_json(repeat_mark(second.folder)) == {"repeats": dataset.data8}
+    assert not repeat_mark(dataset.folder).exists()
     assert second.train["id"].tolist() == dataset.train["id"].tolist()
     assert second.train["fold"].tolist() != dataset.train["fold"].tolist()
     assert second.test["id"].tolist() == dataset.test["id"].tolist()
@@ -219,6 +222,7 @@ def test_plan_takes_a_tuned_recipe(tmp_path: Path) -> None:
     [
         ({}, Recipe(pixels=96, epochs=7), SQUARES, "another recipe (epochs: 20 then, 7 now"),
         ({}, Recipe(pixels=96), replace(SQUARES, space={"dropout": (0.0, 0.5)}), "another space (dropout"),
+        ({"metric": "log_loss"}, Recipe(pixels=96), SQUARES, "it was made for metric log_loss; make tune anew"),
         ({"candidate": "mobilenet:V2:tail:96px"}, Recipe(pixels=96), SQUARES, "candidate mobilenet:V2:tail:96px"),
     ],
 )
@@ -228,6 +232,12 @@ def test_result_for_something_else_is_left_out_and_said(
     write_result(tmp_path, **changed)
     found = tuned_recipe(tmp_path, PROBE, recipe, competition)
     assert found.recipe == recipe and why in found.note and "left out" in found.note and found.source is None
+
+
+def test_plan_takes_it_whatever_training_does_with_the_phylum(tmp_path: Path) -> None:
+    write_result(tmp_path, metric=SQUARES.metric)
+    found = tuned_recipe(tmp_path, PROBE, Recipe(pixels=96, condition="split"), SQUARES)
+    assert found.recipe == Recipe(pixels=96, condition="split", strength=0.0, learning_rate=0.01)
 
 
 def test_result_of_other_pixels_is_said(tmp_path: Path) -> None:

@@ -14,18 +14,17 @@ from comp.metrics import metric
 from comp.tables import Tables, read_csv, read_tables
 from comp.twins import no_twins
 from folds.dataset import Dataset, make_dataset
-from submissions.species import seen_and_unseen, show_seen_unseen
+from submissions.species import is_scored, seen_and_unseen, show_seen_unseen
 from tests.made import SQUARES, make_squares, read_all
 from tests.made_runs import finished_run
 
 
 def two_tables(folder: Path) -> tuple[Dataset, Dataset]:
-    """Return plain and grouped folds of the same rows; class amber has too few groups to leave one out."""
+    """Return plain and grouped folds of the same rows, three each; class amber has one group, blue has four, coral two."""
     make_squares(folder)
     table = read_csv(folder / "train.csv")
-    table["species"] = [
-        f"{label}{0 if label == 'amber' else row % 4}" for row, label in enumerate(table["colour"].tolist())
-    ]
+    n_groups = {"amber": 1, "blue": 4, "coral": 2}
+    table["species"] = [f"{label}{row % n_groups[label]}" for row, label in enumerate(table["colour"].tolist())]
     table.to_csv(folder / "train.csv", index=False)
     found = []
     for group in (None, "species"):
@@ -35,11 +34,21 @@ def two_tables(folder: Path) -> tuple[Dataset, Dataset]:
     return found[0], found[1]
 
 
-def test_both_are_scored_on_the_same_rows_and_too_small_classes_are_counted(
+def test_every_scored_row_is_of_a_group_that_its_model_never_saw_and_of_a_class_that_it_did(in_folder: Path) -> None:
+    _, grouped = two_tables(in_folder / "data")
+    assert grouped.facts["classes_left_out"] == ["amber", "coral"]
+    rows = grouped.in_folds
+    scored = rows[is_scored(grouped)]
+    assert set(scored["label"]) == {"blue", "coral"} and len(scored) == 24
+    for fold, part in scored.groupby("fold"):
+        fitted_on = rows[rows["fold"] != fold]
+        assert not set(part["group"]) & set(fitted_on["group"]) and set(part["label"]) <= set(fitted_on["label"])
+
+
+def test_both_are_scored_on_the_same_rows_and_classes_of_one_group_are_counted(
     in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed, grouped = two_tables(in_folder / "data")
-    assert grouped.facts["classes_left_out"] == ["amber"]
     with pytest.raises(BadInput, match="no recipe has"):
         show_seen_unseen(SQUARES, "species", "accuracy")
     runs = [finished_run(mixed, skill=4.0), finished_run(grouped, skill=0.0)]
@@ -50,7 +59,8 @@ def test_both_are_scored_on_the_same_rows_and_too_small_classes_are_counted(
     hits = np.load(runs[0] / "oof.npy").argmax(axis=1) == truth
     assert found[0].seen == pytest.approx(hits[truth != 0].mean()) and found[0].drop > 0
     path = show_seen_unseen(SQUARES, "species", "accuracy")
-    assert len(read_csv(path)) == 1 and "1 classes have too few species values" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert len(read_csv(path)) == 1 and "1 classes are left out: all their rows are of one species" in out
 
 
 def test_folds_that_were_never_grouped_are_one_clear_line(in_folder: Path) -> None:

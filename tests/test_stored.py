@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from comp.engine import ignore_events
+from comp.engines.inline import InlineEngine
 from comp.errors import BadInput, FoldboardError, Refused
+from folds.cv import train_runs, write_run
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
 from submissions.combine import combine
 from submissions.compare import compare_runs, runs_named
 from submissions.outside import add_run, outside_runs
-from submissions.stored import find_dataset, key_of_run, view_dataset
+from submissions.stored import find_dataset, finished_runs, key_of_run, view_dataset
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_submission, write_submission
-from tests.made import CLASSES, SQUARES, squares_dataset
+from tests.made import CLASSES, RECIPE, SQUARES, run_plan, squares_dataset
 from tests.made_runs import finished_run
 
 
@@ -180,12 +184,10 @@ def test_a_fold_that_looks_trained_on_is_refused_unless_trusted(dataset: Dataset
     assert add_run("mine", oof, test, dataset, "id", is_trusted=True).folder.is_dir()
 
 
-def test_names_of_runs_mean_a_run_or_all_seeds_of_one_recipe(
-    dataset: Dataset, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_of_runs_mean_all_seeds_of_one_recipe(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [finished_run(dataset, seed, skill=0.5 + seed / 10) for seed in range(2)]
     other = [finished_run(dataset, seed, 5.0, "mlp_mixer") for seed in range(2)]
-    assert runs_named(dataset, "scratch_cnn:tiny") == runs and runs_named(dataset, runs[0].name) == runs[:1]
+    assert runs_named(dataset, "scratch_cnn:tiny") == runs and runs_named(dataset, runs[0].name) == runs
     assert compare_runs(dataset, "scratch_cnn", "mlp_mixer", "accuracy").gain > 0
     assert "rows and seeds" in capsys.readouterr().out
     for a, b, words in (
@@ -195,6 +197,29 @@ def test_names_of_runs_mean_a_run_or_all_seeds_of_one_recipe(
     ):
         with pytest.raises(BadInput, match=words):
             compare_runs(dataset, a, b, "accuracy")
+
+
+def test_two_recipes_of_one_candidate_are_compared_over_their_seeds_by_runs_in_full(
+    dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = [finished_run(dataset, seed) for seed in range(2)]
+    other = [finished_run(dataset, seed, 4.0, recipe=replace(RECIPE, dropout=0.4)) for seed in range(3)]
+    with pytest.raises(BadInput, match=r"means runs of 2 recipes.*name one run of a recipe in full"):
+        runs_named(dataset, "scratch_cnn")
+    assert compare_runs(dataset, one[1].name, other[0].name, "accuracy").n_seeds == (2, 3)
+    out = capsys.readouterr().out
+    assert "seeds found: 2 of A's recipe, 3 of B's" in out and "(rows and seeds)" in out
+
+
+def test_a_run_that_only_a_search_trained_counts_once_a_plan_uses_it(dataset: Dataset) -> None:
+    plan = run_plan(dataset)
+    write_run(dataset.folder, plan, is_trial=True)
+    run = finished_run(dataset)
+    assert finished_runs(dataset.folder) == []
+    train_runs([plan], dataset, InlineEngine(), ignore_events)
+    assert finished_runs(dataset.folder) == [run]
+    write_run(dataset.folder, plan, is_trial=True)  # a trial that takes a plan's run leaves it the plan's
+    assert finished_runs(dataset.folder) == [run]
 
 
 def test_the_fold_table_is_found_or_asked_for(dataset: Dataset, in_folder: Path) -> None:

@@ -13,13 +13,14 @@ import pandas as pd
 from comp.engine import Engine, Event, Listener
 from comp.images import CACHE
 from comp.metrics import Metric, metric
+from comp.store import write_json
 from comp.twins import twins_of_table
 from folds.assign import HOLDOUT
 from folds.cv import fold_jobs, train_runs
 from folds.dataset import Dataset, make_dataset
 from folds.oof import Score, score
 from folds.prepare import bar_if
-from folds.runs import RunPlan
+from folds.runs import RunPlan, repeat_mark
 from tuning.objective import bank_jobs
 from tuning.setup import BANKED, Ground
 from tuning.study import complete_trials
@@ -74,7 +75,7 @@ class Verdict:
 
 
 def second_dataset(ground: Ground, other: int = OTHER) -> Dataset:
-    """Return the same rows under another fold assignment; the rows of the hold-out stay held out.
+    """Return the same rows under another fold assignment, marked as a repetition; the rows of the hold-out stay held out.
 
     A hold-out belongs to the fold seed, so over the second assignment its rows stand as test rows: no training touches them.
 
@@ -92,7 +93,9 @@ def second_dataset(ground: Ground, other: int = OTHER) -> Dataset:
         test = rows[is_held].drop(columns=["label"]).reset_index(drop=True)
         tables = replace(tables, train=rows[~is_held].reset_index(drop=True), test=pd.DataFrame(test))
     twins = twins_of_table(tables, ground.photos)
-    return make_dataset(tables, ground.photos, twins, ground.dataset.n_folds, ground.dataset.folder.parent.parent)
+    again = make_dataset(tables, ground.photos, twins, ground.dataset.n_folds, ground.dataset.folder.parent.parent)
+    write_json(repeat_mark(again.folder), {"repeats": ground.dataset.data8})
+    return again
 
 
 def _as_it_is(listener: Listener) -> Listener:

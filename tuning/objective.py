@@ -59,7 +59,7 @@ class Objective:
             Stopped: If the command is to end.
         """
         plan = self.plan_of(trial)
-        write_run(self.dataset.folder, plan)
+        write_run(self.dataset.folder, plan, is_trial=True)
         self._fill(plan)
         scores: list[float] = []
         for fold in range(self.dataset.n_folds):

@@ -100,7 +100,8 @@ def tuned_recipe(
 ) -> Tuned:
     """Return a candidate's recipe with what its study changed; command line over tuned over preset over backbone.
 
-    A result that was made for another recipe (another preset), space, size or fit is left out, and the note says so.
+    A result that was made for another metric, recipe (another preset), space, size or fit is left out, and the note says so.
+    What training does with the condition is no part of that: no search varies it, so it stays as the recipe has it.
 
     Args:
         folder: runs/<competition>/<data8>.
@@ -158,7 +159,10 @@ def _mismatch(
     """Return what a result was made for instead of this plan, or the empty string."""
     if found.get("candidate") != str(candidate):
         return f"candidate {found.get('candidate')}"
+    if found.get("metric", competition.metric) != competition.metric:
+        return f"metric {found['metric']}"
     then, now = dict(found.get("default_recipe", {})), recipe.as_dict()
+    then["condition"] = now["condition"]
     if is_cut_asked:
         then["cut"] = now["cut"]
     other = differences(then, now)

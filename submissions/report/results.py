@@ -17,7 +17,7 @@ from folds.dataset import Dataset
 from folds.oof import Score, score
 from folds.runs import fold_dir
 from submissions.ablate import BASE, ablate
-from submissions.leaderboard import SHOWN, Entry, leaderboard
+from submissions.leaderboard import SHOWN, Entry, leaderboard, marks_line
 from submissions.ledger import last_events, read
 from submissions.report import charts
 from submissions.report.judge import Judge
@@ -71,7 +71,8 @@ def _leaderboard(entries: Sequence[Entry], competition: Competition, plots: Plot
     found |= {name: [tell(one) for one in shown] for name, tell in SHOWN.items()}
     found = {name or "run or CSV": values for name, values in found.items() if any(values)}
     rows = list(zip(*found.values(), strict=True))
-    return {"columns": list(found), "rows": rows, "n_more": len(entries) - len(shown), "plot": plot}
+    n_more = len(entries) - len(shown)
+    return {"columns": list(found), "rows": rows, "n_more": n_more, "plot": plot, "marks": marks_line(entries)}
 
 
 def curves(dataset: Dataset, runs: list[Path], plots: Plots) -> list[Plot]:
