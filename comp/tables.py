@@ -18,6 +18,7 @@ import pandas as pd
 
 from comp.arrays import file_of
 from comp.errors import BadInput
+from comp.metrics import metric
 from comp.registry import did_you_mean, load_layout
 from comp.spec import Competition
 
@@ -92,7 +93,8 @@ def read_tables(competition: Competition, data_dir: Path, allow_missing: bool = 
 
     Raises:
         BadInput: If the folder, a table or a column is missing or empty, ids or labels are empty or ids double, photos
-            are absent, there is but one class, or the sample submission does not fit the test rows.
+            are absent, there is but one class, the metric is unknown or not for these classes, or the sample submission
+            does not fit the test rows.
     """
     check_folder(data_dir)
     tables: Tables = load_layout(competition.layout).read(competition, data_dir)
@@ -304,6 +306,8 @@ def _check_classes(tables: Tables) -> None:
     if competition.positive is not None and competition.positive not in classes:
         first = shown(classes, 3)
         raise BadInput(f"positive={competition.positive!r} is none of the {len(classes)} classes (first: {first})")
+    for name in (competition.metric, *competition.also):
+        metric(name, classes)  # one that is unknown, or cannot score these classes, is refused before training
 
 
 def _check_sample(tables: Tables) -> None:

@@ -86,7 +86,7 @@ def combine(
         Refused: If a run does not fit the fold table; it is named.
         BadInput: If the phylum shall be decoded and is no function of the class.
     """
-    chosen_metric, matched = metric(competition.metric), match(dataset, runs, views)
+    chosen_metric, matched = metric(competition.metric, dataset.classes), match(dataset, runs, views)
     learnt = learn(matched.truth, matched.condition, matched.classes)
     if phylum == "decode":
         refuse_contradictions(learnt, str(competition.condition_column))

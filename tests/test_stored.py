@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from comp.errors import BadInput, FoldboardError, Refused
+from comp.metrics import metric
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
 from submissions.combine import combine
@@ -178,6 +180,23 @@ def test_a_fold_that_looks_trained_on_is_refused_unless_trusted(dataset: Dataset
     with pytest.raises(Refused, match=r"fold 1 has accuracy 1.000.*looks trained on"):
         add_run("mine", oof, test, dataset, "id")
     assert add_run("mine", oof, test, dataset, "id", is_trusted=True).folder.is_dir()
+
+
+def test_grades_are_their_numbers_wherever_runs_are_scored(dataset: Dataset) -> None:
+    grades = ("0", "10", "2")  # as they are sorted
+    labels = dataset.train["label"].map(dict(zip(CLASSES, grades, strict=True)))
+    dataset = replace(
+        dataset, train=dataset.train.assign(label=labels), facts={**dataset.facts, "classes": list(grades)}
+    )
+    runs = [finished_run(dataset, seed, 0.5) for seed in range(2)]
+    tables = [read_predictions(run).oof for run in runs]
+    expected = [metric("qwk", grades).function(dataset.truth, table) for table in tables]
+    assert [score(dataset, table, "qwk").value for table in tables] == pytest.approx(expected)
+    assert expected != pytest.approx([metric("qwk").function(dataset.truth, table) for table in tables])
+    found = compare_runs(dataset, *(run.name for run in runs), "qwk")
+    assert (found.a, found.b) == pytest.approx(tuple(expected))
+    combined = combine(replace(SQUARES, metric="qwk"), dataset, {runs[0].name: read_predictions(runs[0])}, "no")
+    assert combined.choice.chosen.naive == pytest.approx(expected[0])
 
 
 def test_names_of_runs_mean_a_run_or_all_seeds_of_one_recipe(

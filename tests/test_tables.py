@@ -203,6 +203,16 @@ def test_a_positive_class_that_is_none_is_refused(folder: Path) -> None:
     assert "positive='cow' is none of the 2 classes (first: cat, dog)" in refused(folder, competition)
 
 
+def test_a_metric_that_cannot_score_the_classes_is_refused(folder: Path) -> None:
+    assert "metric qwk: class 'cat' is no number" in refused(folder, replace(COMPETITION, metric="qwk"))
+    assert "metric qwk: class 'cat' is no number" in refused(folder, replace(COMPETITION, also=("qwk",)))
+    assert "metric 'f2' is unknown" in refused(folder, replace(COMPETITION, metric="f2"))
+    for name in ("train.csv", "sample_submission.csv"):
+        edit(folder, name, "cat", "2")
+    edit(folder, "train.csv", "dog", "10")
+    assert read_tables(replace(COMPETITION, metric="qwk"), folder).train["label"].tolist() == ["2", "10", "2"]
+
+
 def test_columns_of_probabilities_may_be_the_classes(folder: Path) -> None:
     (folder / "sample_submission.csv").write_text("id,cat,dog\n8,0.5,0.5\n9,0.5,0.5\n")
     assert "expected the columns" in refused(folder)
