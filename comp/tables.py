@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from comp.metrics import metric
 from comp.registry import did_you_mean, load_layout
 from comp.spec import Competition
 
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})  # categories of Unicode
 MOST_ABSENT = 0.05  # share of photos without which a folder still counts as holding a competition's data
 
 
@@ -147,6 +149,14 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not body:
         raise BadInput(f"{path} has column names but no rows; expected at least one")
     return pd.DataFrame([row for _, row in body], columns=pd.Index(header, dtype="str"), dtype="str")
+
+
+def odd_character(text: str) -> str:
+    """Return the first character of a transcript that breaks the line or the file it is written into, or the empty string.
+
+    Such are line breaks, control characters and halves of surrogate pairs; a no-break space or a joiner is a part of words.
+    """
+    return next((character for character in text if unicodedata.category(character) in _BREAKING), "")
 
 
 def shown(values: Sequence[str], n: int = 1) -> str:
@@ -298,6 +308,7 @@ def _counted(data_dir: Path, absent: Sequence[str], n_named: int) -> str:
 def _check_classes(tables: Tables) -> None:
     competition = tables.competition
     if competition.task != "classify":
+        _check_transcripts(tables.train)
         return
     classes = sorted(set(tables.train["label"]))
     if len(classes) < 2:
@@ -308,6 +319,15 @@ def _check_classes(tables: Tables) -> None:
         raise BadInput(f"positive={competition.positive!r} is none of the {len(classes)} classes (first: {first})")
     for name in (competition.metric, *competition.also):
         metric(name, classes)  # one that is unknown, or cannot score these classes, is refused before training
+
+
+def _check_transcripts(train: pd.DataFrame) -> None:
+    odd = [row_id for row_id, text in zip(train["id"], train["label"], strict=True) if odd_character(text)]
+    if odd:
+        where = f"{len(odd)} of {len(train):,} train rows (first: id {shown(odd)})"
+        raise BadInput(
+            f"transcripts of {where} hold line breaks or control characters, which no CSV can be read back with"
+        )
 
 
 def _check_sample(tables: Tables) -> None:

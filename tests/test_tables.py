@@ -20,6 +20,7 @@ from comp.tables import (
     absent_paths,
     check_class_counts,
     find_data_dir,
+    odd_character,
     read_csv,
     read_tables,
     shown,
@@ -196,6 +197,24 @@ def test_paths_are_written_plainly(folder: Path) -> None:
 def test_transcripts_need_no_classes(folder: Path) -> None:
     edit(folder, "train.csv", "2,dog", "2,cat")
     assert len(read_tables(replace(COMPETITION, task="transcribe"), folder).train) == 3
+
+
+def test_transcripts_that_no_csv_can_hold_are_refused(folder: Path) -> None:
+    edit(folder, "train.csv", "2,dog", '2,"two\nlines"')
+    line = refused(folder, replace(COMPETITION, task="transcribe"))
+    assert "transcripts of 1 of 3 train rows (first: id 2) hold line breaks or control characters" in line
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a\u00a0b", "co\u00adop", "\u0645\u06cc\u200c\u062e", "\u0915\u094d\u200d\u0937", "\ue000"]
+)
+def test_what_may_stand_in_a_transcript(text: str) -> None:
+    assert odd_character(text) == ""
+
+
+@pytest.mark.parametrize("odd", ["\n", "\r", "\t", "\0", "\x1b", "\x85", "\u2028", "\u2029", "\ud800"])
+def test_what_breaks_a_line_or_a_file_may_not(odd: str) -> None:
+    assert odd_character(f"a{odd}b\n") == odd
 
 
 def test_a_positive_class_that_is_none_is_refused(folder: Path) -> None:
