@@ -337,12 +337,25 @@ def _check_sample(tables: Tables) -> None:
         return
     name = competition.sample_submission
     expected, got = list(competition.submission_columns), [str(column) for column in sample.columns]
-    if competition.submission == "probabilities":  # the other columns are classes, checked with the CSV
+    is_wide = competition.submission == "probabilities"
+    if is_wide:
         expected, got = expected[:1], got[:1]
     if got != expected:
         raise BadInput(f"{name}: expected the columns {', '.join(expected)}, got {', '.join(got)}")
+    if is_wide:
+        _check_class_columns(list(sample.columns)[1:], sorted(set(tables.train["label"])), name)
     _check_unique(sample[competition.id_column], name)
     _check_same_ids(list(tables.test["id"]), list(sample[competition.id_column]), name)
+
+
+def _check_class_columns(columns: list[str], classes: list[str], name: str) -> None:
+    lacking = [one for one in classes if one not in set(columns)]
+    extra = [one for one in columns if one not in set(classes)]
+    if lacking or extra:
+        n_odd = f"{len(lacking)} missing, {len(extra)} too many (first: {shown(lacking + extra)})"
+        raise BadInput(
+            f"{name}: expected a column for each of the {len(classes)} classes of the train rows, got {n_odd}"
+        )
 
 
 def _check_same_ids(test_ids: list[str], sample_ids: list[str], name: str) -> None:

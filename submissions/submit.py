@@ -31,7 +31,7 @@ from submissions.repeats import assignment, other_assignment, repeat_facts, show
 from submissions.stored import OUTSIDE, key_of_run
 from submissions.tuned import with_tuned
 from submissions.views import ask_by_view
-from submissions.write import copy_to, facts_of_format, make_submission, write_submission
+from submissions.write import copy_to, facts_of_format, make_submission, template_classes, write_submission
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
     show_plan(plan)
     preset = with_weights(preset)
     dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
+    # a class may be lost with photos that cannot be read: then the CSV would not fit, and that is said before training
+    template_classes(plan.tables, dataset)
     plan = _say_new_notes(plan, with_tuned(preset, engine, dataset.folder))
     return plan, dataset, train_plan(plan, dataset, engine)
 

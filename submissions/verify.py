@@ -16,7 +16,7 @@ from comp.tables import read_csv
 from folds.dataset import Dataset
 from folds.oof import score, text_score
 from submissions.stored import Rebuilt, read_manifest, rebuild, rebuild_texts
-from submissions.write import as_csv, make_frame, make_text_frame, with_prior
+from submissions.write import as_csv, make_frame, make_text_frame, ordered_classes, with_prior
 
 SCORE_TOLERANCE = 1e-6  # the manifest holds six digits
 
@@ -46,14 +46,16 @@ def verify(file: Path) -> Verified:
     if manifest.get("format", {}).get("submission") == "text":
         return _verify_texts(file, manifest)
     made = rebuild(manifest, str(file))
-    frame = _frame(file, made.competition, made.dataset, lambda ids: _written(made, ids))
+    frame = _frame(file, made.competition, made.dataset, lambda ids, columns: _written(made, ids, columns, file))
     value = score(made.dataset, made.predictions.oof, manifest["metric"]).value
     return _compared(file, manifest, frame, value)
 
 
-def _written(made: Rebuilt, ids: list[str]) -> pd.DataFrame:
-    table = with_prior(made.predictions, ids, made.dataset)
-    return make_frame(made.competition, ids, table, made.dataset.classes)
+def _written(made: Rebuilt, ids: list[str], columns: list[str], file: Path) -> pd.DataFrame:
+    table, classes = with_prior(made.predictions, ids, made.dataset), made.dataset.classes
+    is_wide = made.competition.submission == "probabilities"
+    ordered = ordered_classes(columns[1:], classes, str(file)) if is_wide else None
+    return make_frame(made.competition, ids, table, classes, ordered)
 
 
 def _verify_texts(file: Path, manifest: dict[str, Any]) -> Verified:
@@ -65,12 +67,13 @@ def _verify_texts(file: Path, manifest: dict[str, Any]) -> Verified:
 def _frame(
     file: Path, competition: Competition, dataset: Dataset, write: Callable[[list[str]], pd.DataFrame]
 ) -> pd.DataFrame:
-    """Return the submission written again, its rows in the order of the file."""
-    # the order of the rows is the file's, which is the recorded one; which ids there are is checked by what follows
-    ids = read_csv(file)[competition.id_column].tolist()
+    """Return the submission written again, its rows and columns in the order of the file."""
+    # that order is the recorded one, because the hash is; which ids and classes there are is checked by what follows
+    table = read_csv(file)
+    ids = table[competition.id_column].tolist()
     if sorted(ids) != sorted(dataset.test["id"]):
         raise Refused(f"{file}: its ids are not those of the test rows of fold table {dataset.data8}")
-    return write(ids)
+    return write(ids, list(table.columns))
 
 
 def _compared(file: Path, manifest: dict[str, Any], frame: pd.DataFrame, value: float) -> Verified:

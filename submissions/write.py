@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from comp.errors import Refused
 from comp.spec import Competition
 from comp.store import locked, read_json, write_bytes, write_json
 from comp.tables import Tables
@@ -40,13 +41,47 @@ def with_prior(predictions: Predictions, ids: Sequence[str], dataset: Dataset) -
     return table
 
 
+def template_classes(tables: Tables, dataset: Dataset) -> list[str]:
+    """Return the classes in the order of the CSV's columns: that of the sample submission where it has them, else sorted.
+
+    Raises:
+        Refused: If the sample submission has other classes than the fold table.
+    """
+    sample, competition = tables.sample, tables.competition
+    if sample is None or competition.submission != "probabilities":
+        return dataset.classes
+    return ordered_classes(list(sample.columns)[1:], dataset.classes, competition.sample_submission)
+
+
+def ordered_classes(columns: Sequence[str], classes: Sequence[str], name: str) -> list[str]:
+    """Return the classes in the order that a file has them as columns.
+
+    Args:
+        name: Of the file, the subject of the message.
+
+    Raises:
+        Refused: If they are other classes.
+    """
+    odd = sorted(set(columns) ^ set(classes))
+    if odd:
+        raise Refused(
+            f"{name}: expected a column for each of the {len(classes)} classes of the fold table; {odd[0]!r} differs"
+        )
+    return list(columns)
+
+
 def make_frame(
-    competition: Competition, ids: Sequence[str], probabilities: np.ndarray, classes: Sequence[str]
+    competition: Competition,
+    ids: Sequence[str],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return the submission as text, in the competition's columns.
 
     Args:
-        probabilities: (M, C), rows in the order of `ids`.
+        probabilities: (M, C), rows in the order of `ids`, columns in that of `classes`.
+        columns: The classes in the order in which they are written, where each has a column; as they are where None.
     """
     id_column, target_column = competition.submission_columns
     frame = pd.DataFrame({id_column: pd.Series(list(ids), dtype=str)})
@@ -56,8 +91,9 @@ def make_frame(
         column = list(classes).index(competition.positive or classes[-1])
         frame[target_column] = _as_text(probabilities[:, column])
     else:
-        for index, name in enumerate(classes):
-            frame[name] = _as_text(probabilities[:, index])
+        index_of = {name: index for index, name in enumerate(classes)}
+        for name in columns or classes:
+            frame[name] = _as_text(probabilities[:, index_of[name]])
     return frame
 
 
@@ -78,9 +114,9 @@ def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) 
         Refused: If it fails its own check.
     """
     competition = tables.competition
-    ids = template_ids(tables, dataset)
-    frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes)
-    check_frame(_as_read(as_csv(frame)), competition, ids, dataset.classes, "the new submission")
+    ids, columns = template_ids(tables, dataset), template_classes(tables, dataset)
+    frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes, columns)
+    check_frame(_as_read(as_csv(frame)), competition, ids, columns, "the new submission")
     return frame
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from comp.errors import BadInput, FoldboardError, Refused
 from comp.metrics import metric
+from comp.spec import Competition
+from comp.tables import read_csv
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
 from submissions.combine import combine
@@ -32,15 +34,17 @@ def dataset(in_folder: Path) -> Dataset:
     return squares_dataset(in_folder / "data")[0]
 
 
-def submission(dataset: Dataset, runs: list[Path], tables: Any) -> Path:
-    combined = combine(SQUARES, dataset, {run.name: read_predictions(run) for run in runs})
+def submission(
+    dataset: Dataset, runs: list[Path], tables: Any, competition: Competition = SQUARES, phylum: str = "auto"
+) -> Path:
+    combined = combine(competition, dataset, {run.name: read_predictions(run) for run in runs}, phylum)
     found = score(dataset, combined.predictions.oof, "macro_f1")
     manifest = {
         "metric": "macro_f1",
         "cv": {"score": round(found.value, 6), "low": found.low, "high": found.high},
         "runs": [{"folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
         "ensemble": combined.facts(),
-        "format": facts_of_format(SQUARES),
+        "format": facts_of_format(competition),
     }
     return write_submission(make_submission(tables, dataset, combined.predictions), dataset, SQUARES, manifest)
 
@@ -56,6 +60,19 @@ def test_a_csv_is_made_again_from_its_manifest(written: tuple[Dataset, Path, lis
     dataset, file, _runs = written
     found = verify(file)
     assert found.sha256.startswith(file.stem) and found.n_runs == 3 and found.n_rows == len(dataset.test)
+
+
+def test_a_csv_whose_columns_follow_the_sample_is_made_again(in_folder: Path) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    wide = replace(SQUARES, submission="probabilities")
+    order = ["coral", "amber", "blue"]
+    sample = pd.DataFrame({"id": dataset.test["id"], **dict.fromkeys(order, "0.3")}, dtype=str)
+    runs = [finished_run(dataset)]
+    file = submission(dataset, runs, replace(tables, competition=wide, sample=sample), wide)
+    assert read_csv(file).columns.tolist() == ["id", *order]
+    assert verify(file).n_rows == len(dataset.test)
+    sorted_file = submission(dataset, runs, replace(tables, competition=wide, sample=None), wide)
+    assert sorted_file != file and verify(sorted_file).n_rows == len(dataset.test)
 
 
 def change_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Path, list[Path]], None]:

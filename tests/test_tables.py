@@ -235,7 +235,31 @@ def test_a_metric_that_cannot_score_the_classes_is_refused(folder: Path) -> None
 def test_columns_of_probabilities_may_be_the_classes(folder: Path) -> None:
     (folder / "sample_submission.csv").write_text("id,cat,dog\n8,0.5,0.5\n9,0.5,0.5\n")
     assert "expected the columns" in refused(folder)
-    assert read_tables(replace(COMPETITION, submission="probabilities"), folder).sample is not None
+    wide = replace(COMPETITION, submission="probabilities")
+    assert read_tables(wide, folder).sample is not None
+    edit(folder, "sample_submission.csv", "id,cat,dog", "id,dog,cat")
+    assert read_tables(wide, folder).sample is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            "id,cat,cow",
+            "a column for each of the 2 classes .* got 1 missing, 1 too many .first: dog",
+        ),
+        ("id,cat", "1 missing, 0 too many .first: dog"),
+        ("id,cat,dog,cow", "0 missing, 1 too many .first: cow"),
+        ("cat,id,dog", "expected the columns id, got cat"),
+    ],
+)
+def test_columns_of_probabilities_are_the_classes_before_anything_is_trained(
+    folder: Path, header: str, said: str
+) -> None:
+    n = header.count(",")
+    (folder / "sample_submission.csv").write_text(f"{header}\n8{',0.5' * n}\n9{',0.5' * n}\n")
+    with pytest.raises(BadInput, match=rf"sample_submission\.csv: .*{said}"):
+        read_tables(replace(COMPETITION, submission="probabilities"), folder)
 
 
 def test_a_label_in_the_test_table_is_never_read(folder: Path) -> None:
