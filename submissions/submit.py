@@ -73,7 +73,7 @@ def submit(settings: Settings) -> Path:
     }
     path = write_submission(frame, dataset, plan.competition, {**manifest_facts(plan, dataset, lines), **facts})
     show_next(plan)
-    return copy_to(path, settings.out) if settings.out else path
+    return copy_to(path, plan.settings.out) if plan.settings.out else path
 
 
 def together(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions]) -> Combined:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comp.errors import Refused
+from comp.errors import BadInput, Refused
 from comp.spec import Competition
 from comp.store import locked, read_json, write_bytes, write_json
 from comp.tables import Tables
@@ -173,6 +174,25 @@ def as_csv(frame: pd.DataFrame) -> bytes:
 
 def _as_read(content: bytes) -> pd.DataFrame:
     return pd.read_csv(StringIO(content.decode()), dtype=str, keep_default_na=False)
+
+
+def check_out(out: Path) -> Path:
+    """Return where a CSV is wanted, `~` expanded: asked before anything is computed for it.
+
+    Raises:
+        BadInput: If that is a folder, does not end in `.csv`, or nothing can be written there.
+    """
+    path = Path(os.path.expanduser(out))
+    if os.path.isdir(path):  # pathlib's raises where a folder above may not be looked into
+        raise BadInput(f"OUT={out}: it is a folder; expected a file, such as OUT={out / 'answers.csv'}")
+    if path.suffix.lower() != ".csv":
+        raise BadInput(f"OUT={out}: expected a file that ends in .csv; a manifest goes beside it, which ends in .json")
+    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    if not os.path.isdir(above):
+        raise BadInput(f"OUT={out}: {above} is a file; expected a folder, or none yet, that the CSV goes into")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise BadInput(f"OUT={out}: nothing can be written into {above}; name another place, or allow it")
+    return path
 
 
 def copy_to(path: Path, out: Path) -> Path:
