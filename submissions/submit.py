@@ -24,7 +24,7 @@ from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.combine import Combined, combine, show_combined
 from submissions.commands import show_next
-from submissions.grade import grade_frame, graded_interval
+from submissions.grade import graded
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.repeats import assignment, other_assignment, repeat_facts, show_spreads, without_outside
@@ -307,8 +307,8 @@ def test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Lin
         ids, labels, what = dataset.test["id"], dataset.answers, "the held-out tenth"
     else:
         return None
-    scores = grade_frame(frame, ids, labels, competition, "the new submission")
-    low, high = graded_interval(frame, ids, labels, competition, "the new submission")
+    checked = graded(frame, ids.tolist(), labels.tolist(), competition, "the new submission")
+    scores, (low, high) = checked.scores(), checked.score_interval()
     name, cv = competition.metric, ensemble.scores[competition.metric]
     say(f"test {name} {scores[name]:.4f} on {scores['n']} rows ({what}); CV interval {cv.low:.4f} to {cv.high:.4f}")
     return {**scores, "low": round(low, 6), "high": round(high, 6)}
