@@ -100,12 +100,18 @@ def read_manifest(file: Path, home: Path = Path()) -> dict[str, Any]:
         home: The folder that the runs it names lie below.
 
     Raises:
-        BadInput: If there is none.
+        BadInput: If it is no CSV by its name, or there is no manifest of ours.
     """
+    if file.suffix.lower() != ".csv":  # the manifest itself, a name without its end, an empty FILE=
+        raise BadInput(
+            f"FILE={file if file.name else ''}: expected a CSV that this project wrote, such as FILE=file.csv"
+        )
     path = file.with_suffix(".json")
     if not path.is_file():
         raise BadInput(f"{path} is not there: expected the manifest that this project writes beside {file.name}")
     manifest: dict[str, Any] = read_json(path)
+    if not isinstance(manifest, dict) or "competition" not in manifest:
+        raise BadInput(f"{path} is no manifest: expected the one that this project writes beside {file.name}")
     runs = [{**run, "folder": (home / run["folder"]).as_posix()} for run in manifest.get("runs", [])]
     return {**manifest, "runs": runs} if runs else manifest
 

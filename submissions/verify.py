@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from comp.errors import Refused
+from comp.errors import BadInput, Refused
 from comp.spec import Competition
 from comp.store import sha256_of, sha256_of_file
 from comp.tables import read_csv
@@ -36,10 +36,12 @@ def verify(file: Path) -> Verified:
     """Make a CSV again and compare: its bytes with the hash in the manifest, its nested score with the one recorded.
 
     Raises:
-        BadInput: If there is no manifest, or it is of an older version.
+        BadInput: If the CSV or its manifest is not there, or it is of an older version.
         Refused: If the CSV was edited, a run is gone or another, or the CSV or the score come out different.
     """
     manifest = read_manifest(file)
+    if not file.is_file():
+        raise BadInput(f"{file} is gone, only its manifest is here; make submit writes it again")
     recorded, got = manifest["sha256"], sha256_of_file(file)
     if got != recorded:
         raise Refused(f"{file} was edited: its hash is {got[:8]}, expected {recorded[:8]}; make submit writes it again")
@@ -60,12 +62,12 @@ def _written(made: Rebuilt, ids: list[str], columns: list[str], file: Path) -> p
 
 def _verify_texts(file: Path, manifest: dict[str, Any]) -> Verified:
     competition, dataset, made = rebuild_texts(manifest, str(file))
-    frame = _frame(file, competition, dataset, lambda ids: make_text_frame(competition, ids, made.test))
+    frame = _frame(file, competition, dataset, lambda ids, _: make_text_frame(competition, ids, made.test))
     return _compared(file, manifest, frame, text_score(dataset, made.oof, manifest["metric"]).value)
 
 
 def _frame(
-    file: Path, competition: Competition, dataset: Dataset, write: Callable[[list[str]], pd.DataFrame]
+    file: Path, competition: Competition, dataset: Dataset, write: Callable[[list[str], list[str]], pd.DataFrame]
 ) -> pd.DataFrame:
     """Return the submission written again, its rows and columns in the order of the file."""
     # that order is the recorded one, because the hash is; which ids and classes there are is checked by what follows

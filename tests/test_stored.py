@@ -21,8 +21,10 @@ from folds.dataset import Dataset
 from folds.oof import read_predictions, score
 from submissions.combine import combine
 from submissions.compare import compare_runs, runs_named
+from submissions.methods import show_methods
 from submissions.outside import add_run, outside_runs
-from submissions.stored import find_dataset, key_of_run, view_dataset
+from submissions.stored import find_dataset, key_of_run, read_manifest, view_dataset
+from submissions.tables import score_tables
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_submission, write_submission
 from tests.made import CLASSES, SQUARES, squares_dataset
@@ -42,11 +44,11 @@ def submission(
     manifest = {
         "metric": "macro_f1",
         "cv": {"score": round(found.value, 6), "low": found.low, "high": found.high},
-        "runs": [{"folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
+        "runs": [{"backbone": "scratch_cnn", "folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
         "ensemble": combined.facts(),
         "format": facts_of_format(competition),
     }
-    return write_submission(make_submission(tables, dataset, combined.predictions), dataset, SQUARES, manifest)
+    return write_submission(make_submission(tables, dataset, combined.predictions), dataset, competition, manifest)
 
 
 @pytest.fixture
@@ -73,6 +75,28 @@ def test_a_csv_whose_columns_follow_the_sample_is_made_again(in_folder: Path) ->
     assert verify(file).n_rows == len(dataset.test)
     sorted_file = submission(dataset, runs, replace(tables, competition=wide, sample=None), wide)
     assert sorted_file != file and verify(sorted_file).n_rows == len(dataset.test)
+
+
+@pytest.mark.parametrize("name", ["", "answers", "answers.json", "runs", "answers.csv.zip"])
+def test_what_is_no_csv_by_its_name_is_one_line(in_folder: Path, name: str) -> None:
+    (in_folder / "answers.json").write_text('{"sha256": "0", "competition": "squares"}')
+    for command in (verify, score_tables, read_manifest, lambda file: show_methods(file, None)):
+        with pytest.raises(BadInput, match=rf"^FILE={name}: expected a CSV that this project wrote"):
+            command(Path(name))
+
+
+@pytest.mark.parametrize("content", ['["a"]', '{"preset": "quick"}', "3"])
+def test_a_file_beside_that_is_no_manifest_is_one_line(in_folder: Path, content: str) -> None:
+    (in_folder / "data.json").write_text(content)
+    (in_folder / "data.csv").write_text("id,colour\n1,amber\n")
+    with pytest.raises(BadInput, match=r"data.json is no manifest"):
+        verify(Path("data.csv"))
+
+
+def test_a_csv_that_is_gone_is_one_line(written: tuple[Dataset, Path, list[Path]]) -> None:
+    written[1].unlink()
+    with pytest.raises(BadInput, match=r"\.csv is gone, only its manifest is here"):
+        verify(written[1])
 
 
 def change_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Path, list[Path]], None]:
