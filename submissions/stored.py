@@ -9,6 +9,7 @@ from typing import Any
 
 from comp.console import say
 from comp.errors import BadInput, Refused
+from comp.registry import names
 from comp.spec import Competition
 from comp.store import MARKER, key_of, read_json, read_marker
 from folds.dataset import Dataset, load_dataset
@@ -116,6 +117,21 @@ def read_manifest(file: Path, home: Path = Path()) -> dict[str, Any]:
     return {**manifest, "runs": runs} if runs else manifest
 
 
+def check_competition(manifest: Mapping[str, Any], competition: Competition, file: Path) -> None:
+    """Do nothing if a CSV, or a run, is of a competition.
+
+    Args:
+        file: The CSV or the run's folder, the subject of the message.
+
+    Raises:
+        BadInput: If it is of another one; the line says how that is named.
+    """
+    owner = manifest["competition"]
+    if owner != competition.name:
+        named = owner if owner in names("comp.competitions") else f"./FILE.py, the file of {owner}"
+        raise BadInput(f"{file}: it is of competition {owner}, not of {competition.name}; say so: COMP={named}")
+
+
 def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:
     """Return what a manifest would say of one finished run taken as it is: for whoever asks a run and not a CSV.
 
@@ -128,9 +144,10 @@ def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:
         )
     alone = Pipeline(Rule(SINGLE, "mean", (1.0,))).as_dict()
     by_fold = {str(k): alone for k in range(load_dataset(run.parent).n_folds)}
-    backbone = "outside" if is_outside(run) else read_run(run)["candidate"]["backbone"]
+    facts = {} if is_outside(run) else read_run(run)
+    backbone = facts["candidate"]["backbone"] if facts else "outside"
     return {
-        "competition": competition.name,
+        "competition": facts["key_parts"]["competition"]["name"] if facts else competition.name,
         "metric": competition.metric,
         "runs": [{"backbone": backbone, "folder": run.as_posix(), "key": key_of_run(run)}],
         "ensemble": {**alone, "by_fold": by_fold},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from comp.spec import Recipe
 from comp.store import write_json, write_marker
 from folds.cv import write_run
 from folds.dataset import Dataset
@@ -59,9 +60,15 @@ def spoil_fold(matched: Matched, k: int, seed: int = 99) -> Matched:
     return replace(matched, oof=tables, truth=truth, condition=condition)
 
 
-def finished_run(dataset: Dataset, seed: int = 0, skill: float = 1.0, backbone: str = "scratch_cnn") -> Path:
+def finished_run(
+    dataset: Dataset,
+    seed: int = 0,
+    skill: float = 1.0,
+    backbone: str = "scratch_cnn",
+    recipe: Recipe | None = None,
+) -> Path:
     """Write a finished run of a made fold table without training, and return its folder."""
-    plan = run_plan(dataset, seed=seed, backbone=backbone)
+    plan = run_plan(dataset, recipe, seed, backbone)
     write_run(dataset.folder, plan)
     run = run_dir(dataset.folder, plan)
     random = np.random.default_rng([seed, len(backbone), int(100 * abs(skill))])
