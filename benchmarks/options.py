@@ -75,7 +75,7 @@ def _gains(settings: Settings, options: Mapping[str, Mapping[str, Any]]) -> dict
         found = train_plan(_with(plan, values), dataset, engine)
         names[option] = list(found)
         tables |= found
-    matched, chosen = match(dataset, tables), metric(plan.competition.metric)
+    matched, chosen = match(dataset, tables), metric(plan.competition.metric, dataset.classes)
     return {option: compare(matched, names[""], names[option], chosen) for option in options}
 
 

@@ -10,7 +10,9 @@ METRICS.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -77,15 +79,40 @@ class Metric:
         return self.prepare(truth, probabilities)(weights)
 
 
-def metric(name: str) -> Metric:
-    """Return the metric of that name.
+def metric(name: str, classes: Sequence[str] | None = None) -> Metric:
+    """Return the metric of that name; `top<k>` is there for every k from 1 on.
+
+    Args:
+        classes: (C,) names of the classes in the order of their indices: `qwk` measures between the numbers that they are.
+            Whoever scores with names gives them; None stands for 0, 1, 2, ...
 
     Raises:
-        BadInput: If there is none; the message names those there are.
+        BadInput: If there is none, the message names those there are; or if a class of `qwk` is no number.
     """
-    if name not in METRICS:
-        raise BadInput(f"metric {name!r} is unknown: expected one of {', '.join(METRICS)}")
-    return METRICS[name]
+    if name == "qwk" and classes is not None:
+        return _label_metric(name, _kappa_between(_as_grades(classes)))
+    if name in METRICS:
+        return METRICS[name]
+    top = re.fullmatch(r"top([1-9][0-9]{0,8})", name)
+    if top is None:
+        raise BadInput(f"metric {name!r} is unknown: expected one of {', '.join(METRICS)}, or top<k> of another k")
+    return _top_metric(int(top[1]))
+
+
+def _as_grades(classes: Sequence[str]) -> Floats:
+    """Return (C,) the numbers that class names are."""
+    grades = []
+    for one in classes:
+        try:
+            grades.append(float(one))
+        except ValueError:
+            grades.append(math.nan)
+        if not math.isfinite(grades[-1]):
+            raise BadInput(
+                f"metric qwk: class {one!r} is no number, and it measures how far grades are apart; name the grades 0, 1, 2 "
+                "and so on, or take another metric"
+            )
+    return np.array(grades)
 
 
 def check_probabilities(probabilities: Floats, what: str) -> None:
@@ -173,15 +200,17 @@ def _tallied(of_tally: Callable[[_Tally], float]) -> Callable[[Truth, Truth, int
     return of_labels
 
 
-def _kappa(truth: Truth, labels: Truth, n_classes: int) -> Score:
+def _kappa(truth: Floats, labels: Floats) -> Score:
     """Return Cohen's kappa with quadratic weights: 1 minus the mean squared distance over that of a chance labelling.
 
-    Classes count as equally spaced grades in the order of their names; where truth and labels are one and the same grade
-    throughout, there is no disagreement to be expected, and the score is 1.
+    Where truth and labels are one and the same grade throughout, there is no disagreement to be expected, and the score is 1.
+
+    Args:
+        truth, labels: (N,) grades, as numbers.
 
     Source: Cohen, "Weighted kappa" (1968).
     """
-    squares = (truth - labels).astype(np.float64) ** 2
+    squares = (truth - labels) ** 2
 
     def score(weights: Floats) -> float:
         total = weights.sum()
@@ -191,6 +220,19 @@ def _kappa(truth: Truth, labels: Truth, n_classes: int) -> Score:
         return float(1 - (weights * squares).sum() / total / expected) if expected > 0 else 1.0
 
     return score
+
+
+def _kappa_between(grades: Floats | None) -> Callable[[Truth, Truth, int], Score]:
+    """Return the `of_labels` of kappa between these grades (C,) of the classes; None: each class is its index.
+
+    It is the numbers that count, not the places: `10` is sorted before `2`, and a grade may have no class here.
+    """
+
+    def of_labels(truth: Truth, labels: Truth, n_classes: int) -> Score:
+        numbers = np.arange(n_classes, dtype=np.float64) if grades is None else grades
+        return _kappa(numbers[truth], numbers[labels])
+
+    return of_labels
 
 
 def _accuracy(tally: _Tally) -> float:
@@ -245,6 +287,11 @@ def _top(k: int) -> Callable[[Truth, Floats], Floats]:
     return is_among
 
 
+def _top_metric(k: int) -> Metric:
+    """Return the share of rows whose true class is among the k most probable."""
+    return Metric(f"top{k}", "higher", _row_metric(_top(k)))
+
+
 def _prepare_auc(truth: Truth, probabilities: Floats) -> Score:
     """Return the area under the ROC curve: of column 1 for two classes, else the mean of each class against the rest.
 
@@ -290,9 +337,9 @@ METRICS: dict[str, Metric] = {
         _label_metric("macro_f1", _tallied(_macro_f1)),
         _label_metric("weighted_f1", _tallied(_weighted_f1)),
         _label_metric("balanced_accuracy", _tallied(_balanced_accuracy)),
-        _label_metric("qwk", _kappa),
+        _label_metric("qwk", _kappa_between(None)),
         Metric("log_loss", "lower", _row_metric(_losses)),
         Metric("auc", "higher", _prepare_auc),
-        Metric("top5", "higher", _row_metric(_top(5))),
+        _top_metric(5),
     )
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,11 @@ import pandas as pd
 
 from comp.arrays import file_of
 from comp.errors import BadInput
+from comp.metrics import metric
 from comp.registry import did_you_mean, load_layout
 from comp.spec import Competition
 
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})  # categories of Unicode
 MOST_ABSENT = 0.05  # share of photos without which a folder still counts as holding a competition's data
 
 
@@ -92,7 +95,8 @@ def read_tables(competition: Competition, data_dir: Path, allow_missing: bool = 
 
     Raises:
         BadInput: If the folder, a table or a column is missing or empty, ids or labels are empty or ids double, photos
-            are absent, there is but one class, or the sample submission does not fit the test rows.
+            are absent, there is but one class, the metric is unknown or not for these classes, or the sample submission
+            does not fit the test rows.
     """
     check_folder(data_dir)
     tables: Tables = load_layout(competition.layout).read(competition, data_dir)
@@ -145,6 +149,14 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not body:
         raise BadInput(f"{path} has column names but no rows; expected at least one")
     return pd.DataFrame([row for _, row in body], columns=pd.Index(header, dtype="str"), dtype="str")
+
+
+def odd_character(text: str) -> str:
+    """Return the first character of a transcript that breaks the line or the file it is written into, or the empty string.
+
+    Such are line breaks, control characters and halves of surrogate pairs; a no-break space or a joiner is a part of words.
+    """
+    return next((character for character in text if unicodedata.category(character) in _BREAKING), "")
 
 
 def shown(values: Sequence[str], n: int = 1) -> str:
@@ -296,6 +308,7 @@ def _counted(data_dir: Path, absent: Sequence[str], n_named: int) -> str:
 def _check_classes(tables: Tables) -> None:
     competition = tables.competition
     if competition.task != "classify":
+        _check_transcripts(tables.train)
         return
     classes = sorted(set(tables.train["label"]))
     if len(classes) < 2:
@@ -304,6 +317,17 @@ def _check_classes(tables: Tables) -> None:
     if competition.positive is not None and competition.positive not in classes:
         first = shown(classes, 3)
         raise BadInput(f"positive={competition.positive!r} is none of the {len(classes)} classes (first: {first})")
+    for name in (competition.metric, *competition.also):
+        metric(name, classes)  # one that is unknown, or cannot score these classes, is refused before training
+
+
+def _check_transcripts(train: pd.DataFrame) -> None:
+    odd = [row_id for row_id, text in zip(train["id"], train["label"], strict=True) if odd_character(text)]
+    if odd:
+        where = f"{len(odd)} of {len(train):,} train rows (first: id {shown(odd)})"
+        raise BadInput(
+            f"transcripts of {where} hold line breaks or control characters, which no CSV can be read back with"
+        )
 
 
 def _check_sample(tables: Tables) -> None:
@@ -313,12 +337,25 @@ def _check_sample(tables: Tables) -> None:
         return
     name = competition.sample_submission
     expected, got = list(competition.submission_columns), [str(column) for column in sample.columns]
-    if competition.submission == "probabilities":  # the other columns are classes, checked with the CSV
+    is_wide = competition.submission == "probabilities"
+    if is_wide:
         expected, got = expected[:1], got[:1]
     if got != expected:
         raise BadInput(f"{name}: expected the columns {', '.join(expected)}, got {', '.join(got)}")
+    if is_wide:
+        _check_class_columns(list(sample.columns)[1:], sorted(set(tables.train["label"])), name)
     _check_unique(sample[competition.id_column], name)
     _check_same_ids(list(tables.test["id"]), list(sample[competition.id_column]), name)
+
+
+def _check_class_columns(columns: list[str], classes: list[str], name: str) -> None:
+    lacking = [one for one in classes if one not in set(columns)]
+    extra = [one for one in columns if one not in set(classes)]
+    if lacking or extra:
+        n_odd = f"{len(lacking)} missing, {len(extra)} too many (first: {shown(lacking + extra)})"
+        raise BadInput(
+            f"{name}: expected a column for each of the {len(classes)} classes of the train rows, got {n_odd}"
+        )
 
 
 def _check_same_ids(test_ids: list[str], sample_ids: list[str], name: str) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from comp.engine import Report
-from comp.errors import BadInput, Refused
+from comp.errors import Refused
 from comp.store import read_marker, write_array
 from folds.batches import predict_logits, softmax
-from folds.condition import one_hot, parts_of, values_of
+from folds.condition import OTHERS, Part, one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.fit import Fold, fresh_network, predict_size
 from folds.runs import MODEL, fold_dir
@@ -35,7 +35,6 @@ def predict_fold(
 
     Raises:
         Refused: If the fold is not finished.
-        BadInput: If a photo's condition has no model of its own in a run that was split by it.
     """
     found = answers_by_view(Path(run), fold, Path(cache_dir), weights, n_views, lambda _: (shas, conditions))
     write_array(Path(out), np.asarray(np.mean(found.tables, axis=0, dtype=np.float64), dtype=np.float32))
@@ -65,7 +64,6 @@ def answers_by_view(
 
     Raises:
         Refused: If the fold is not finished.
-        BadInput: If a photo's condition has no model of its own in a run that was split by it.
     """
     if read_marker(fold_dir(run, fold)) is None:
         raise Refused(f"{fold_dir(run, fold)} is not a finished fold; run the command that makes it again")
@@ -83,21 +81,37 @@ def _whole(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> 
 
 
 def _split(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:
+    """Return (V, N, C): each photo answered by the model of its value, or as if the condition were not used where none is known."""
     table = np.zeros((n_views, len(shas), len(fold.dataset.classes)), np.float32)
-    for part in parts_of(fold.dataset, fold.train_rows, {"new": conditions}):
+    parts = parts_of(fold.dataset, fold.train_rows, {"new": conditions})
+    for part in parts:
         rows = part.asked["new"]
-        sub: Any = replace(fold, folder=fold.folder / part.name, classes=part.classes)
         if not len(rows):
             continue
-        if len(part.classes) == 1:
-            table[:, rows, part.classes[0]] = 1
-        elif not (sub.folder / MODEL).is_file():
-            raise BadInput(
-                f"run {fold.plan.name} has one model for each of {', '.join(values_of(fold.dataset))}; "
-                f"{len(rows)} photos have none of these; give it, or predict with a run that is not split"
-            )
+        mine = [shas[row] for row in rows.tolist()]
+        if part.name == OTHERS and not (fold.folder / OTHERS / MODEL).is_file():
+            table[:, rows] = _averaged(fold, parts[:-1], mine, n_views)
         else:
-            table[np.ix_(np.arange(n_views), rows, part.classes)] = _whole(
-                sub, [shas[row] for row in rows.tolist()], [], n_views
-            )
+            table[:, rows] = _of_part(fold, part, mine, n_views)
+    return table
+
+
+def _averaged(fold: Fold, parts: list[Part], shas: list[str], n_views: int) -> np.ndarray:
+    """Return (V, n, C) for photos of no known value, where no row of the fold had needed a model for such.
+
+    That is the mean of the models of all values, each weighted by its train rows: as likely as a photo is to have that value.
+    """
+    n_rows = sum(len(part.train_rows) for part in parts)
+    answers = [len(part.train_rows) / n_rows * _of_part(fold, part, shas, n_views) for part in parts]
+    return np.asarray(np.sum(answers, axis=0), np.float32)
+
+
+def _of_part(fold: Fold, part: Part, shas: list[str], n_views: int) -> np.ndarray:
+    """Return (V, n, C) probabilities of photos that one part answers; classes that it does not know have 0."""
+    table = np.zeros((n_views, len(shas), len(fold.dataset.classes)), np.float32)
+    if len(part.classes) == 1:  # there is no model
+        table[:, :, part.classes] = 1
+    else:
+        sub: Any = replace(fold, folder=fold.folder / part.name, classes=part.classes)
+        table[:, :, part.classes] = _whole(sub, shas, [], n_views)
     return table

@@ -9,6 +9,7 @@ import numpy as np
 
 from folds.dataset import Dataset
 
+OTHERS = "part-others"  # answers for rows whose value no train row has
 FORGET = 0.1  # share of training rows whose condition is hidden, so that a row without one is answered too
 
 
@@ -72,5 +73,5 @@ def parts_of(dataset: Dataset, train_rows: np.ndarray, asked: dict[str, Sequence
         for name, given in asked.items()
     }
     if any(len(rows) for rows in others.values()):
-        parts.append(Part("part-others", np.unique(labels), train_rows, others))
+        parts.append(Part(OTHERS, np.unique(labels), train_rows, others))
     return parts

@@ -234,7 +234,7 @@ def score(dataset: Dataset, oof: np.ndarray, metric_name: str) -> Score:
     counted = ~dataset.in_folds["label"].isin(left_out).to_numpy()
     truth, probabilities = dataset.truth[counted], oof[counted]
     folds = dataset.in_folds["fold"].to_numpy()[counted]
-    chosen = metric(metric_name)
+    chosen = metric(metric_name, dataset.classes)
     low, high = interval(chosen, truth, probabilities)
     by_fold = [
         float(chosen.function(truth[folds == k], probabilities[folds == k], None))

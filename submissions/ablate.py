@@ -94,7 +94,7 @@ def ablate(dataset: Dataset, competition: Competition) -> dict[str, list[Way]]:
     runs = {run.name: read_predictions(run) for run in folders}
     if not runs:
         raise BadInput(f"no finished run of {competition.name} over fold table {dataset.data8}; make submit makes some")
-    matched, chosen = match(dataset, runs), metric(competition.metric)
+    matched, chosen = match(dataset, runs), metric(competition.metric, dataset.classes)
     trained = trained_ways(folders)
     tables = {name: matched.oof[index] for index, name in enumerate(matched.names)}
     counted = matched.is_counted

@@ -10,7 +10,7 @@ import pandas as pd
 
 from comp.errors import Refused
 from comp.spec import Competition
-from comp.tables import read_csv
+from comp.tables import odd_character, read_csv
 
 ROW_SUM_TOLERANCE = 1e-3
 
@@ -67,9 +67,10 @@ def _check_labels(frame: pd.DataFrame, id_column: str, target_column: str, class
 def _check_texts(frame: pd.DataFrame, id_column: str, target_column: str, name: str) -> None:
     texts = frame[target_column].tolist()
     for row, text in enumerate(texts):
-        if not text.isprintable():
+        if odd_character(text):
             raise Refused(
-                f"{name}, line {row + 2} (id {frame[id_column].iloc[row]}): {text!r}, expected printable text"
+                f"{name}, line {row + 2} (id {frame[id_column].iloc[row]}): {text!r}, expected text of one line without "
+                "control characters"
             )
     if texts and not any(text.strip() for text in texts):
         raise Refused(f"{name}: all {len(texts)} texts are empty; expected transcripts in column {target_column!r}")

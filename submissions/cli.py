@@ -271,7 +271,9 @@ def predict(
     from comp.engine import open_engine
     from comp.registry import load_competition
     from submissions.predict import answer, find_photos, newest_csv, write_answers
+    from submissions.write import check_out
 
+    out = check_out(out)
     record = load_competition(competition)
     photos = find_photos(images, record, phylum)
     if record.task == "transcribe":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,21 +86,17 @@ def combine(
         Refused: If a run does not fit the fold table; it is named.
         BadInput: If the phylum shall be decoded and is no function of the class.
     """
-    chosen_metric, matched = metric(competition.metric), match(dataset, runs, views)
+    chosen_metric, matched = metric(competition.metric, dataset.classes), match(dataset, runs, views)
     learnt = learn(matched.truth, matched.condition, matched.classes)
     if phylum == "decode":
         refuse_contradictions(learnt, str(competition.condition_column))
     choice = choose(matched, chosen_metric, n_bags)
     ensemble, trials = postprocess(matched, choice.chosen, chosen_metric, phylum)
     notes = [f"{competition.condition_column} is no function of the class: {line}" for line in learnt.contradictions]
-    notes += [
-        fallback_line(step.facts, matched.test_condition, str(competition.condition_column))
-        for step in ensemble.pipeline.steps
-        if step.name == "decode"
-    ]
-    if phylum in IN_TRAINING:
-        known = {"phylum": sorted(set(map(str, matched.condition)))}
-        notes.append(fallback_line(known, matched.test_condition, str(competition.condition_column)))
+    trained_on = matched.condition if phylum in IN_TRAINING else ()
+    notes += fallback_lines(
+        ensemble.pipeline, trained_on, matched.test_condition, str(competition.condition_column), "test rows"
+    )
     return Combined(
         predictions=predictions_of(ensemble, matched, dataset),
         names=matched.names,
@@ -109,8 +105,25 @@ def combine(
         ensemble=ensemble,
         metric=competition.metric,
         phylum=phylum,
-        notes=[note for note in notes if note],
+        notes=notes,
     )
+
+
+def fallback_lines(
+    pipeline: Pipeline, trained_on: Iterable[str], condition: Sequence[str] | np.ndarray, column: str, what: str
+) -> list[str]:
+    """Return warnings that count the rows which the phylum is not used for, though the ensemble uses it; the same one once.
+
+    Args:
+        trained_on: The phylum of train rows, where runs were trained with it; else none.
+        condition: (n,) that of the rows that are answered.
+        what: What these rows are called.
+    """
+    ways = [step.facts for step in pipeline.steps if step.name == "decode"]
+    known = sorted(set(map(str, trained_on)))
+    ways += [{"phylum": known}] if known else []
+    lines = [fallback_line(facts, condition, column, what) for facts in ways]
+    return [line for line in dict.fromkeys(lines) if line]
 
 
 def predictions_of(ensemble: Ensemble, matched: Matched, dataset: Dataset) -> Predictions:

@@ -167,7 +167,7 @@ def compare_runs(dataset: Dataset, a: str, b: str, metric_name: str) -> Comparis
         raise BadInput(f"{a!r} and {b!r} both mean {sides[0][0].name}; name two recipes, or a run of each in full")
     found: dict[str, Predictions] = {run.name: read_predictions(run) for side in sides for run in side}
     names = [[run.name for run in side] for side in sides]
-    result = compare(match(dataset, found), names[0], names[1], metric(metric_name))
+    result = compare(match(dataset, found), names[0], names[1], metric(metric_name, dataset.classes))
     _show(result, (a, b), metric_name)
     return result
 

@@ -163,9 +163,12 @@ def _check(outgoing: Outgoing, runs: Path, template: Path | None) -> None:
     except (ValueError, UnicodeDecodeError) as error:
         raise Refused(f"{outgoing.path} cannot be read as CSV ({error}); run make submit again") from error
     ids, classes = _expected(outgoing, runs, template)
-    # Kaggle takes rows in any order; which rows there are is what counts
-    got = list(frame[outgoing.competition.id_column]) if outgoing.competition.id_column in frame.columns else []
+    # Kaggle takes rows, and columns of classes, in any order; which there are is what counts
+    id_column = outgoing.competition.id_column
+    got = list(frame[id_column]) if id_column in frame.columns else []
     same_rows = sorted(got) == sorted(ids)
+    columns = [name for name in frame.columns if name != id_column]
+    classes = columns if sorted(columns) == sorted(classes) else classes
     check_frame(frame, outgoing.competition, got if same_rows else ids, classes, str(outgoing.path))
 
 

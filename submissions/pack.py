@@ -22,7 +22,7 @@ from folds.predict import plans_of
 from folds.runs import MODEL, RUNS, RunPlan, fold_dir, views_dir
 from submissions.bundle import CLASSES, COMPETITION, ENSEMBLE, FOLD_TABLE, SOURCE, WEIGHTS
 from submissions.predict import newest_csv
-from submissions.stored import read_manifest, rebuild
+from submissions.stored import check_competition, read_manifest, rebuild
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("comp", "folds", "tuning", "submissions")
@@ -77,10 +77,11 @@ def pack(record: Competition, asked: str, file: Path, weights: str | None, folde
         weights: What WEIGHTS names, or None.
 
     Raises:
-        BadInput: If the ensemble cannot answer photos elsewhere: outside predictions, or a preset of keras-hub, are in it.
+        BadInput: If it is of another competition, or cannot answer photos elsewhere: outside predictions, or a preset of keras-hub, are in it.
         Refused: If a run, a model or a file of pre-trained weights is gone or was changed.
     """
     manifest = read_manifest(file)
+    check_competition(manifest, record, file)
     made = rebuild(manifest, str(file))
     runs = [Path(run["folder"]) for run in manifest["runs"]]
     _refuse_unpackable(file, manifest)

@@ -112,7 +112,7 @@ def _known(facts: dict[str, Any], condition: Sequence[str] | np.ndarray) -> list
     return sorted(set(map(str, condition)) & set(facts["phylum"]) - {""})
 
 
-def fallback_line(facts: dict[str, Any], condition: Sequence[str] | np.ndarray, column: str) -> str:
+def fallback_line(facts: dict[str, Any], condition: Sequence[str] | np.ndarray, column: str, what: str) -> str:
     """Return a warning that counts the rows which decoding leaves as they are, or the empty string."""
     known = set(_known(facts, condition))
     n_missing = sum(not phylum for phylum in condition)
@@ -122,4 +122,4 @@ def fallback_line(facts: dict[str, Any], condition: Sequence[str] | np.ndarray, 
     names = ", ".join(name for name, _ in foreign.most_common(LISTED))
     parts = [f"{n_missing} have none"] if n_missing else []
     parts += [f"{foreign.total()} one that no train row has ({names})"] if foreign else []
-    return f"warning: {column} is not used for {n_missing + foreign.total()} of {len(condition)} test rows: {', '.join(parts)}"
+    return f"warning: {column} is not used for {n_missing + foreign.total()} of {len(condition)} {what}: {', '.join(parts)}"

@@ -27,6 +27,7 @@ from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
 from folds.runs import RunPlan, other_datasets, run_dir
 from submissions.choose import Choice, Ways, choose, fetched
 from submissions.phylum import IN_TRAINING, check_phylum
+from submissions.write import check_out
 
 PRECISIONS = {"fp32": "float32", "bf16": "mixed_bfloat16"}
 SECONDS_PER_PHOTO = 0.003  # reading and decoding on one core; photos of the web's usual size
@@ -134,6 +135,8 @@ def make_plan(settings: Settings) -> Plan:
     if settings.bags < 0:
         raise BadInput(f"BAGS={settings.bags}: expected a whole number from 0 on")
     check_phylum(settings.phylum, competition.condition_column)
+    if settings.out is not None:
+        settings = replace(settings, out=check_out(settings.out))
     ways = Ways(folder=settings.weights, is_offline=settings.offline, precision=_precision(settings.precision))
     choices, notes = choose(settings.backbones, competition, settings.preset, ways)
     if settings.phylum in IN_TRAINING:

@@ -20,7 +20,9 @@ from comp.tables import read_csv
 from folds.predict import n_steps, plans_of, predict_run
 from folds.prepare import bar_if
 from folds.runs import RUNS
-from submissions.stored import Rebuilt, manifest_of_run, read_manifest, rebuild
+from submissions.combine import fallback_lines, prior_table
+from submissions.phylum import IN_TRAINING
+from submissions.stored import Rebuilt, check_competition, manifest_of_run, read_manifest, rebuild
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,12 @@ def find_photos(images: Path, competition: Competition, phylum: str | None) -> N
         phylum: What is known of all of them, or None.
 
     Raises:
-        BadInput: If there are no photos, or a CSV has no column of paths.
+        BadInput: If there are no photos, a CSV has no column of paths, or a competition without such a column is told a phylum.
     """
+    if phylum is not None and competition.condition_column is None:
+        raise BadInput(
+            f"--phylum {phylum}: competition {competition.name} has no condition column that it could be of; leave it out"
+        )
     if images.is_dir():
         paths = sorted(path.relative_to(images).as_posix() for path in images.rglob("*") if is_photo_name(path.name))
         found = NewPhotos(images, paths, paths, [phylum or ""] * len(paths))
@@ -92,15 +98,18 @@ def answer(
 ) -> tuple[list[str], np.ndarray]:
     """Return the classes and (N, C) probabilities of photos, by the ensemble of a CSV or by a run; the prior where one cannot be read.
 
+    Photos that the phylum is not used for, though the ensemble uses it, are counted in a line.
+
     Args:
         file: The CSV, or the folder of a finished run.
         home: The folder that the runs of the CSV lie below.
 
     Raises:
         Refused: If a run of it is gone or was changed, or its weights are not here.
-        BadInput: If predictions of another tool are in the ensemble.
+        BadInput: If it is of another competition, or predictions of another tool are in the ensemble.
     """
     manifest = manifest_of_run(file, competition) if file.is_dir() else read_manifest(file, home)
+    check_competition(manifest, competition, file)
     if any(run["backbone"] == "outside" for run in manifest["runs"]):
         raise BadInput(
             f"{file}: predictions of another tool are in this ensemble, and new photos cannot be asked of it"
@@ -108,6 +117,10 @@ def answer(
     rebuilt = rebuild(manifest, str(file))
     runs = [Path(run["folder"]) for run in manifest["runs"]]
     plans = plans_of(runs, weights)
+    trained_on = rebuilt.matched.condition if any(plan.recipe.condition in IN_TRAINING for plan in plans) else ()
+    column = str(competition.condition_column)
+    for line in fallback_lines(rebuilt.ensemble.pipeline, trained_on, photos.conditions, column, "photos"):
+        say(line)
     specs = [PixelSpec(plan.recipe.pixels, competition.channels, competition.resize) for plan in plans]
     with bar_if("photos", len(photos.paths), "photos") as listener:
         facts = cache_images(photos.folder, photos.paths, specs, engine, listener, CACHE)
@@ -133,8 +146,6 @@ def _together(
     is_readable: np.ndarray,
 ) -> np.ndarray:
     """Return the ensemble's table of all photos, those that cannot be read too, and say how many those are."""
-    from submissions.combine import prior_table
-
     pipeline, matched = rebuilt.ensemble.pipeline, rebuilt.matched
     whole = prior_table(pipeline, matched, np.array(photos.conditions, dtype=object))
     if tables:

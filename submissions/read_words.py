@@ -19,7 +19,7 @@ from folds.frames import Frames, mean_of
 from folds.prepare import bar_if
 from folds.runs import plan_of
 from submissions.predict import NewPhotos
-from submissions.stored import read_manifest, stored_runs
+from submissions.stored import check_competition, read_manifest, stored_runs
 from submissions.transcripts import Decoder, read_new, usual_text
 
 
@@ -32,7 +32,7 @@ def read_words(photos: NewPhotos, competition: Competition, file: Path, engine: 
         top: 1; of a transcript only the likeliest is told.
 
     Raises:
-        BadInput: If more than one answer a picture is asked for.
+        BadInput: If more than one answer a picture is asked for, or the CSV is of another competition.
         Refused: If a run of the ensemble is gone or was changed.
     """
     if top != 1:
@@ -40,6 +40,7 @@ def read_words(photos: NewPhotos, competition: Competition, file: Path, engine: 
             f"TOP={top}: {competition.name} asks for transcripts, and one is told of each picture; leave it out"
         )
     manifest = read_manifest(file)
+    check_competition(manifest, competition, file)
     runs, dataset = stored_runs(manifest, str(file))
     specs = [PixelSpec(plan_of(run).recipe.pixels, competition.channels, competition.resize) for run in runs]
     with bar_if("photos", len(photos.paths), "photos") as listener:

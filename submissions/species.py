@@ -122,8 +122,10 @@ def show_seen_unseen(competition: Competition, group: str, metric_name: str) -> 
     Raises:
         BadInput: If no recipe has.
     """
-    chosen = metric(metric_name)
-    found = [(grouped, seen_and_unseen(mixed, grouped, chosen)) for mixed, grouped in fold_tables(competition, group)]
+    found = [
+        (grouped, seen_and_unseen(mixed, grouped, metric(metric_name, mixed.classes)))
+        for mixed, grouped in fold_tables(competition, group)
+    ]
     grouped, lines = max(found, key=lambda pair: len(pair[1]))
     if not lines:
         raise BadInput(

@@ -9,6 +9,7 @@ from typing import Any
 
 from comp.console import say
 from comp.errors import BadInput, Refused
+from comp.registry import names
 from comp.spec import Competition
 from comp.store import MARKER, key_of, read_json, read_marker
 from folds.dataset import Dataset, load_dataset
@@ -104,14 +105,35 @@ def read_manifest(file: Path, home: Path = Path()) -> dict[str, Any]:
         home: The folder that the runs it names lie below.
 
     Raises:
-        BadInput: If there is none.
+        BadInput: If it is no CSV by its name, or there is no manifest of ours.
     """
+    if file.suffix.lower() != ".csv":  # the manifest itself, a name without its end, an empty FILE=
+        raise BadInput(
+            f"FILE={file if file.name else ''}: expected a CSV that this project wrote, such as FILE=file.csv"
+        )
     path = file.with_suffix(".json")
     if not path.is_file():
         raise BadInput(f"{path} is not there: expected the manifest that this project writes beside {file.name}")
     manifest: dict[str, Any] = read_json(path)
+    if not isinstance(manifest, dict) or "competition" not in manifest:
+        raise BadInput(f"{path} is no manifest: expected the one that this project writes beside {file.name}")
     runs = [{**run, "folder": (home / run["folder"]).as_posix()} for run in manifest.get("runs", [])]
     return {**manifest, "runs": runs} if runs else manifest
+
+
+def check_competition(manifest: Mapping[str, Any], competition: Competition, file: Path) -> None:
+    """Do nothing if a CSV, or a run, is of a competition.
+
+    Args:
+        file: The CSV or the run's folder, the subject of the message.
+
+    Raises:
+        BadInput: If it is of another one; the line says how that is named.
+    """
+    owner = manifest["competition"]
+    if owner != competition.name:
+        named = owner if owner in names("comp.competitions") else f"./FILE.py, the file of {owner}"
+        raise BadInput(f"{file}: it is of competition {owner}, not of {competition.name}; say so: COMP={named}")
 
 
 def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:
@@ -126,9 +148,10 @@ def manifest_of_run(run: Path, competition: Competition) -> dict[str, Any]:
         )
     alone = Pipeline(Rule(SINGLE, "mean", (1.0,))).as_dict()
     by_fold = {str(k): alone for k in range(load_dataset(run.parent).n_folds)}
-    backbone = "outside" if is_outside(run) else read_run(run)["candidate"]["backbone"]
+    facts = {} if is_outside(run) else read_run(run)
+    backbone = facts["candidate"]["backbone"] if facts else "outside"
     return {
-        "competition": competition.name,
+        "competition": facts["key_parts"]["competition"]["name"] if facts else competition.name,
         "metric": competition.metric,
         "runs": [{"backbone": backbone, "folder": run.as_posix(), "key": key_of_run(run)}],
         "ensemble": {**alone, "by_fold": by_fold},

@@ -24,14 +24,14 @@ from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.combine import Combined, combine, show_combined
 from submissions.commands import show_next
-from submissions.grade import grade_frame, graded_interval
+from submissions.grade import graded
 from submissions.outside import outside_runs, read_outside
 from submissions.plan import Plan, Settings, make_plan, show_plan, with_features, with_weights
 from submissions.repeats import assignment, other_assignment, repeat_facts, show_spreads, without_outside
 from submissions.stored import OUTSIDE, key_of_run
 from submissions.tuned import with_tuned
 from submissions.views import ask_by_view
-from submissions.write import copy_to, facts_of_format, make_submission, write_submission
+from submissions.write import copy_to, facts_of_format, make_submission, template_classes, write_submission
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def submit(settings: Settings) -> Path:
     }
     path = write_submission(frame, dataset, plan.competition, {**manifest_facts(plan, dataset, lines), **facts})
     show_next(plan)
-    return copy_to(path, settings.out) if settings.out else path
+    return copy_to(path, plan.settings.out) if plan.settings.out else path
 
 
 def together(plan: Plan, dataset: Dataset, predictions: dict[str, Predictions]) -> Combined:
@@ -125,6 +125,8 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
     show_plan(plan)
     preset = with_weights(preset)
     dataset = fold_table(plan.tables, read_photos(plan.tables, plan.specs, engine), plan.n_folds)
+    # a class may be lost with photos that cannot be read: then the CSV would not fit, and that is said before training
+    template_classes(plan.tables, dataset)
     plan = _say_new_notes(plan, with_tuned(preset, engine, dataset.folder))
     return plan, dataset, train_plan(plan, dataset, engine)
 
@@ -305,8 +307,8 @@ def test_scores(plan: Plan, dataset: Dataset, frame: pd.DataFrame, ensemble: Lin
         ids, labels, what = dataset.test["id"], dataset.answers, "the held-out tenth"
     else:
         return None
-    scores = grade_frame(frame, ids, labels, competition, "the new submission")
-    low, high = graded_interval(frame, ids, labels, competition, "the new submission")
+    checked = graded(frame, ids.tolist(), labels.tolist(), competition, "the new submission")
+    scores, (low, high) = checked.scores(), checked.score_interval()
     name, cv = competition.metric, ensemble.scores[competition.metric]
     say(f"test {name} {scores[name]:.4f} on {scores['n']} rows ({what}); CV interval {cv.low:.4f} to {cv.high:.4f}")
     return {**scores, "low": round(low, 6), "high": round(high, 6)}

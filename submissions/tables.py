@@ -10,7 +10,7 @@ import pandas as pd
 
 from comp.bootstrap import interval
 from comp.console import say, show_table
-from comp.metrics import Floats, metric
+from comp.metrics import Floats, Metric, metric
 from comp.store import write_text
 from submissions.stored import Rebuilt, read_manifest, rebuild
 
@@ -48,20 +48,19 @@ def by_class(truth: np.ndarray, table: Floats, classes: list[str], condition: np
     return pd.DataFrame(rows).sort_values(["f1", "class"], kind="stable").reset_index(drop=True)
 
 
-def by_condition(truth: np.ndarray, table: Floats, condition: np.ndarray, metric_name: str) -> pd.DataFrame:
+def by_condition(truth: np.ndarray, table: Floats, condition: np.ndarray, chosen: Metric) -> pd.DataFrame:
     """Return one line a phylum: rows, classes, and the metric over its rows with its interval.
 
     Scores of parts do not average to that of the whole: within a phylum only its own classes, and those that its rows are
     taken for, count.
     """
-    chosen = metric(metric_name)
     rows = []
     for name in sorted(set(condition.tolist())):
         inside = condition == name
         low, high = interval(chosen, truth[inside], table[inside])
         value = chosen.function(truth[inside], table[inside])
         facts = {"condition": name or "(none)", "rows": int(inside.sum()), "classes": len(set(truth[inside].tolist()))}
-        rows.append({**facts, metric_name: value, "low": low, "high": high})
+        rows.append({**facts, chosen.name: value, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -76,7 +75,8 @@ def score_tables(file: Path) -> Path:
     truth, table = made.matched.truth[counted], made.predictions.oof[counted]
     condition = made.matched.condition[counted]
     families = by_class(truth, table, made.matched.classes, condition)
-    _show(made, families, by_condition(truth, table, condition, made.manifest["metric"]))
+    chosen = metric(made.manifest["metric"], made.matched.classes)
+    _show(made, families, by_condition(truth, table, condition, chosen))
     path = made.dataset.folder / f"classes-{file.stem}.csv"  # not among the CSVs that may be handed in
     write_text(path, families.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from comp.errors import BadInput, Refused
 from comp.spec import Competition
 from comp.store import locked, read_json, write_bytes, write_json
 from comp.tables import Tables
@@ -40,13 +42,47 @@ def with_prior(predictions: Predictions, ids: Sequence[str], dataset: Dataset) -
     return table
 
 
+def template_classes(tables: Tables, dataset: Dataset) -> list[str]:
+    """Return the classes in the order of the CSV's columns: that of the sample submission where it has them, else sorted.
+
+    Raises:
+        Refused: If the sample submission has other classes than the fold table.
+    """
+    sample, competition = tables.sample, tables.competition
+    if sample is None or competition.submission != "probabilities":
+        return dataset.classes
+    return ordered_classes(list(sample.columns)[1:], dataset.classes, competition.sample_submission)
+
+
+def ordered_classes(columns: Sequence[str], classes: Sequence[str], name: str) -> list[str]:
+    """Return the classes in the order that a file has them as columns.
+
+    Args:
+        name: Of the file, the subject of the message.
+
+    Raises:
+        Refused: If they are other classes.
+    """
+    odd = sorted(set(columns) ^ set(classes))
+    if odd:
+        raise Refused(
+            f"{name}: expected a column for each of the {len(classes)} classes of the fold table; {odd[0]!r} differs"
+        )
+    return list(columns)
+
+
 def make_frame(
-    competition: Competition, ids: Sequence[str], probabilities: np.ndarray, classes: Sequence[str]
+    competition: Competition,
+    ids: Sequence[str],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return the submission as text, in the competition's columns.
 
     Args:
-        probabilities: (M, C), rows in the order of `ids`.
+        probabilities: (M, C), rows in the order of `ids`, columns in that of `classes`.
+        columns: The classes in the order in which they are written, where each has a column; as they are where None.
     """
     id_column, target_column = competition.submission_columns
     frame = pd.DataFrame({id_column: pd.Series(list(ids), dtype=str)})
@@ -56,8 +92,9 @@ def make_frame(
         column = list(classes).index(competition.positive or classes[-1])
         frame[target_column] = _as_text(probabilities[:, column])
     else:
-        for index, name in enumerate(classes):
-            frame[name] = _as_text(probabilities[:, index])
+        index_of = {name: index for index, name in enumerate(classes)}
+        for name in columns or classes:
+            frame[name] = _as_text(probabilities[:, index_of[name]])
     return frame
 
 
@@ -78,9 +115,9 @@ def make_submission(tables: Tables, dataset: Dataset, predictions: Predictions) 
         Refused: If it fails its own check.
     """
     competition = tables.competition
-    ids = template_ids(tables, dataset)
-    frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes)
-    check_frame(_as_read(as_csv(frame)), competition, ids, dataset.classes, "the new submission")
+    ids, columns = template_ids(tables, dataset), template_classes(tables, dataset)
+    frame = make_frame(competition, ids, with_prior(predictions, ids, dataset), dataset.classes, columns)
+    check_frame(_as_read(as_csv(frame)), competition, ids, columns, "the new submission")
     return frame
 
 
@@ -137,6 +174,25 @@ def as_csv(frame: pd.DataFrame) -> bytes:
 
 def _as_read(content: bytes) -> pd.DataFrame:
     return pd.read_csv(StringIO(content.decode()), dtype=str, keep_default_na=False)
+
+
+def check_out(out: Path) -> Path:
+    """Return where a CSV is wanted, `~` expanded: asked before anything is computed for it.
+
+    Raises:
+        BadInput: If that is a folder, does not end in `.csv`, or nothing can be written there.
+    """
+    path = Path(os.path.expanduser(out))
+    if os.path.isdir(path):  # pathlib's raises where a folder above may not be looked into
+        raise BadInput(f"OUT={out}: it is a folder; expected a file, such as OUT={out / 'answers.csv'}")
+    if path.suffix.lower() != ".csv":
+        raise BadInput(f"OUT={out}: expected a file that ends in .csv; a manifest goes beside it, which ends in .json")
+    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    if not os.path.isdir(above):
+        raise BadInput(f"OUT={out}: {above} is a file; expected a folder, or none yet, that the CSV goes into")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise BadInput(f"OUT={out}: nothing can be written into {above}; name another place, or allow it")
+    return path
 
 
 def copy_to(path: Path, out: Path) -> Path:

@@ -24,7 +24,7 @@ from submissions import bench as bench_module
 from submissions.available import candidates_of, find_place
 from submissions.bench import FAILED, MISSING, Outcome, bench, chosen_tracks
 from submissions.bench_table import MARKS, write_bench_table
-from submissions.grade import grade_frame
+from submissions.grade import graded
 from submissions.plan import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -86,14 +86,13 @@ def test_each_csv_is_there_and_its_test_score_is_what_the_answers_say(scored: tu
     (csv,) = {row.csv for row in scored[0].rows}
     frame = read_csv(Path(csv))
     assert list(frame.columns) == ["ImageId", "Label"] and frame["ImageId"].tolist() == [str(i + 1) for i in range(12)]
-    labels = pd.Series([str(i % 3) for i in range(12)])
+    labels = [str(i % 3) for i in range(12)]
     from comp.registry import load_competition
 
-    graded = grade_frame(frame, frame["ImageId"], labels, load_competition("mnist"), csv)
+    scores = graded(frame, frame["ImageId"].tolist(), labels, load_competition("mnist"), csv).scores()
     (test,) = [row for row in scored[0].rows if row.kind == "test"]
-    assert test.score == pytest.approx(graded["accuracy"], abs=1e-6) and "log_loss" not in graded, (
-        "labels have no log-loss"
-    )
+    assert test.score == pytest.approx(scores["accuracy"], abs=1e-6)
+    assert "log_loss" not in scores, "labels have no log-loss"
 
 
 def test_what_has_no_data_is_left_out_by_name_with_where_to_put_it(scored: tuple[Outcome, str], home: Path) -> None:

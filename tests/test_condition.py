@@ -77,6 +77,23 @@ def test_split_never_answers_with_a_class_of_another_phylum(dataset: Dataset, mo
     assert np.allclose(test.sum(axis=1), 1, atol=1e-5) and (test[3] > 0).all() and (test[4] > 0).all()
 
 
+def test_a_photo_of_no_known_phylum_gets_the_mean_of_all_models_by_their_train_rows(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.test["condition"] = "warm"  # so no fold needs a model of all phyla
+    folder = fit(dataset, replace(RECIPE, condition="split"), monkeypatch)
+    assert not (folder / "part-others").exists()
+    shas = dataset.readable_test["sha"].tolist()[:1] * 4
+    known = ["", "green", "warm", "cold"]
+    found = answers_by_view(folder.parent, 0, CACHE, "", 1, lambda _: (shas, known)).tables[0]
+    without, foreign, warm, cold = found
+    assert cold[list(CLASSES).index("blue")] == 1 and warm[list(CLASSES).index("blue")] == 0
+    train = dataset.train[dataset.train["fold"].isin([1, 2])]
+    share = (train["condition"] == "warm").mean()
+    assert without == pytest.approx(share * warm + (1 - share) * cold, abs=1e-6) and (foreign == without).all()
+    assert np.load(folder / "test.npy")[0] == pytest.approx(warm, abs=1e-6)
+
+
 def test_a_phylum_with_one_family_needs_no_model(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fit(dataset, replace(RECIPE, condition="split"), monkeypatch)
     marker = read_marker(folder)

@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from comp.errors import BadInput
 from comp.layouts.iam_words import read_words
 from comp.registry import load_competition
 from comp.tables import Tables, read_tables
+from submissions.check import check_frame
 from tests.words import draw, make_words, write
 
 HANDWRITING = load_competition("handwriting")
@@ -84,6 +86,8 @@ def test_writers_group_where_they_are_known_and_pages_elsewhere(tmp_path: Path) 
         ("a-0 ok 0 0 0 1 1 X a", "expected an id such as"),
         ("../x-0-0 ok 0 0 0 1 1 X a", "expected an id such as"),
         ("a-0-0 ok 0 0 0 1 1.5 X a", "expected 5 whole numbers"),
+        ("a-0-0 ok 0 0 0 1 1 X a\tb", r"expected a transcript without control characters, got 'a\\tb'"),
+        ("a-0-0 ok 0 0 0 1 1 X a\u2028b", r"expected a transcript without control characters, got 'a\\u2028b'"),
     ],
 )
 def test_a_line_that_is_no_word_is_named(tmp_path: Path, line: str, expected: str) -> None:
@@ -107,11 +111,15 @@ def test_any_text_is_words_or_one_line(tmp_path_factory: pytest.TempPathFactory,
 
 
 @settings(deadline=None, max_examples=50)
-@given(text=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12))
-def test_a_transcript_comes_out_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = tmp_path_factory.mktemp("iam") / "words.txt"
+@given(text=st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=12))
+@example("a\u00a0b\u00adc\u200cd")
+def test_a_transcript_comes_out_as_it_was_written_and_may_be_handed_in(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path, text = tmp_path_factory.mktemp("iam") / "words.txt", text.strip() or "a"
     path.write_text(f"a-0-0 ok 0 0 0 1 1 X {text}\n", encoding="utf-8")
     assert [word.text for word in read_words(path)] == [text]
+    check_frame(pd.DataFrame({"id": ["1"], "text": [text]}), HANDWRITING, ["1"], [], "x.csv")
 
 
 @pytest.mark.parametrize("content", [b"", b"# only a comment\n", b"a-0-0 err 0 0 0 1 1 X a\n", b"\xff\xfe"])

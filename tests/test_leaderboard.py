@@ -121,7 +121,7 @@ def test_the_table_by_class_equals_scikit_learn() -> None:
 
 def test_the_table_by_phylum_scores_each_by_itself() -> None:
     matched = made_matched((0.7,))
-    table = by_condition(matched.truth, matched.oof[0], matched.condition, "accuracy")
+    table = by_condition(matched.truth, matched.oof[0], matched.condition, metric("accuracy"))
     hits = matched.oof[0].argmax(axis=1) == matched.truth
     for one in table.to_dict("records"):
         inside = matched.condition == one["condition"]

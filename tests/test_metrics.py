@@ -106,6 +106,55 @@ def test_top5_equals_scikit_learn_ties_too(n_classes: int, seed: int, decimals: 
     assert metric("top5").function(truth, probabilities, weights) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("k", [1, 3, 10])
+@given(n_classes=st.integers(11, 12), seed=st.integers(0, 999), decimals=st.integers(0, 3))
+def test_top_k_is_there_for_every_k(k: int, n_classes: int, seed: int, decimals: int) -> None:
+    truth, probabilities = made(40, n_classes, seed, 0.0, decimals)
+    expected = sk.top_k_accuracy_score(truth, probabilities, k=k, labels=np.arange(n_classes))
+    assert metric(f"top{k}").function(truth, probabilities) == pytest.approx(expected)
+    assert metric(f"top{k}").name == f"top{k}" and metric(f"top{k}").direction == "higher"
+
+
+@pytest.mark.parametrize("name", ["top0", "top", "top-1", "top05", "top5x", "top٣"])
+def test_what_is_no_top_k_is_unknown(name: str) -> None:
+    with pytest.raises(BadInput, match=r"is unknown: expected one of .*top<k>"):
+        metric(name)
+
+
+@pytest.mark.parametrize(
+    "classes", [("0", "1", "3", "4"), ("0", "1", "10", "2"), ("4", "3", "1", "0"), ("-1", "2", "07")]
+)
+@given(seed=st.integers(0, 999), skill=st.sampled_from([-1.0, 0.0, 3.0]), weighting=weightings)
+def test_qwk_measures_between_the_numbers_that_classes_are(
+    classes: tuple[str, ...], seed: int, skill: float, weighting: str
+) -> None:
+    truth, probabilities = made(40, len(classes), seed, skill)
+    weights, numbers = weights_of(weighting, 40), np.array([int(name) for name in classes])
+    # scikit-learn measures between places: it needs every number in between as a label, whether a row has it or not
+    every = np.arange(numbers.min(), numbers.max() + 1)
+    expected = sk.cohen_kappa_score(
+        numbers[truth], numbers[probabilities.argmax(axis=1)], weights="quadratic", labels=every, sample_weight=weights
+    )
+    found = metric("qwk", classes)
+    assert found.function(truth, probabilities, weights) == pytest.approx(expected)
+    assert found.of_labels is not None and found.name == "qwk"
+
+
+def test_qwk_over_a_gap_as_worked_by_hand() -> None:
+    labels = np.eye(3)[[0, 1, 1]]
+    # truths 0, 1, 3 are called 0, 1, 1: squares 0, 0, 4; each truth against each label: 0 1 1, 1 0 0, 9 4 4
+    assert metric("qwk", ["0", "1", "3"]).function(np.arange(3), labels) == pytest.approx(1 - (4 / 3) / (20 / 9))
+    # as 0, 1, 2 the last costs 1, and by chance 0 1 1, 1 0 0, 4 1 1
+    assert metric("qwk").function(np.arange(3), labels) == pytest.approx(1 - (1 / 3) / (9 / 9))
+
+
+@pytest.mark.parametrize("odd", ["mild", "", "nan", "inf"])
+def test_qwk_of_what_is_no_number_is_one_line(odd: str) -> None:
+    with pytest.raises(BadInput, match=rf"metric qwk: class '{odd}' is no number") as refusal:
+        metric("qwk", ["0", "1", odd])
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("name", METRICS)
 @given(seed=st.integers(0, 999))
 def test_a_weight_means_that_a_row_is_there_so_often(name: str, seed: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from comp.errors import BadInput, Refused
 from comp.spec import Competition
+from comp.tables import read_csv
 from folds.dataset import Dataset
 from submissions.outgoing import newest_csv, prepare
 from submissions.write import make_frame, write_submission
@@ -67,6 +68,20 @@ def test_rows_may_stand_in_any_order_without_a_manifest(dataset: Dataset, in_fol
     other = in_folder / "mine.csv"
     other.write_text("\n".join([head, *reversed(rows)]) + "\n")
     assert prepare(ON_KAGGLE, other).n_rows == len(rows)
+
+
+def test_columns_of_classes_may_stand_in_any_order_too(dataset: Dataset, in_folder: Path) -> None:
+    wide = replace(ON_KAGGLE, submission="probabilities")
+    path = write(dataset, "2026-01-03T00:00:00Z", competition=wide)
+    other = in_folder / "mine.csv"
+    read_csv(path)[["id", "coral", "amber", "blue"]].to_csv(other, index=False)
+    assert prepare(wide, other).n_rows == len(dataset.test)
+    read_csv(path)[["coral", "id", "amber", "blue"]].to_csv(other, index=False)
+    with pytest.raises(Refused, match="its columns are"):
+        prepare(wide, other)
+    read_csv(path).rename(columns={"coral": "red"}).to_csv(other, index=False)
+    with pytest.raises(Refused, match="its columns are"):
+        prepare(wide, other)
 
 
 def test_a_file_that_was_edited_is_refused(dataset: Dataset) -> None:

@@ -57,11 +57,11 @@ def test_rows_of_no_or_an_unknown_phylum_stay_as_they_are_and_are_counted() -> N
     condition[:3], condition[3:5] = "", "porifera"
     out = decode(facts, matched.oof[0], condition)
     assert np.array_equal(out[:5], matched.oof[0][:5]) and (out[5:] == 0).any()
-    line = fallback_line(facts, condition, "phylum")
+    line = fallback_line(facts, condition, "phylum", "test rows")
     assert (
         line == "warning: phylum is not used for 5 of 60 test rows: 3 have none, 2 one that no train row has (porifera)"
     )
-    assert fallback_line(facts, matched.condition, "phylum") == ""
+    assert fallback_line(facts, matched.condition, "phylum", "test rows") == ""
 
 
 def test_a_model_that_gives_a_phylum_nothing_gets_its_shares() -> None:

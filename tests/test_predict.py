@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from comp.engines.inline import InlineEngine
 from comp.errors import BadInput
-from comp.tables import read_csv
-from submissions.predict import find_photos, write_answers
-from tests.made import SQUARES
+from comp.images import PixelSpec
+from comp.spec import Competition, Recipe
+from comp.tables import Tables, read_csv, read_tables
+from comp.twins import no_twins
+from folds.dataset import Dataset, make_dataset
+from submissions.pack import pack
+from submissions.predict import NewPhotos, answer, find_photos, write_answers
+from submissions.stored import check_competition
+from tests.made import CLASSES, SQUARES, read_all
+from tests.made_runs import finished_run
+from tests.test_stored import submission
 from tests.test_submit import FACTS, command, make_squares, submit
+
+WARM = replace(SQUARES, condition_column="warmth")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,81 @@ def test_a_csv_names_photos_ids_and_phyla(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "new.csv", index=False)
     found = find_photos(tmp_path / "new.csv", SQUARES, None)
     assert (found.ids, found.paths, found.conditions) == (["1", "007"], ["a.png", "b.png"], ["", ""])
-    assert find_photos(tmp_path / "new.csv", SQUARES, "Chordata").conditions == ["Chordata"] * 2
+    assert find_photos(tmp_path / "new.csv", WARM, "cold").conditions == ["cold"] * 2
+    with pytest.raises(BadInput, match="--phylum cold: competition squares has no condition column"):
+        find_photos(tmp_path / "new.csv", SQUARES, "cold")
+
+
+@pytest.fixture
+def warm(in_folder: Path) -> tuple[Dataset, Tables]:
+    """Return squares whose colours are warm or cold, as a column tells of train and of test rows."""
+    folder = make_squares(in_folder / "data")
+    for path in (folder / "train.csv", folder / "test.csv"):
+        table = read_csv(path)
+        warmth = ["cold" if CLASSES[int(row_id) % 3] == "blue" else "warm" for row_id in table["id"]]
+        table.assign(warmth=warmth).to_csv(path, index=False)
+    tables = read_tables(WARM, folder)
+    return make_dataset(tables, read_all(tables, [PixelSpec(16)]), no_twins(len(tables.train)), 3), tables
+
+
+def ask_of_none(file: Path, conditions: list[str], competition: Competition = WARM) -> np.ndarray:
+    """Ask about photos none of which can be read, so that no model is needed; return the probabilities."""
+    folder = Path("new")
+    folder.mkdir(exist_ok=True)
+    paths = [f"{i}.png" for i in range(len(conditions))]
+    for path in paths:
+        (folder / path).write_bytes(b"no photo")
+    return answer(NewPhotos(folder, paths, paths, conditions), competition, file, None, InlineEngine())[1]
+
+
+@pytest.mark.parametrize("way", ["decode", "input", "split"])
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        (["warm", "cold"], None),
+        (
+            ["warm", "", "green", "green"],
+            "warmth is not used for 3 of 4 photos: 1 have none, 2 one that no train row has",
+        ),
+        (["wram"] * 3, "warmth is not used for 3 of 3 photos: 3 one that no train row has (wram)"),
+    ],
+)
+def test_photos_that_the_phylum_is_not_used_for_are_counted(
+    warm: tuple[Dataset, Tables], capsys: pytest.CaptureFixture[str], way: str, conditions: list[str], said: str | None
+) -> None:
+    dataset, tables = warm
+    recipe = None if way == "decode" else Recipe(pixels=16, epochs=3, batch_size=8, width=8, condition=way)  # type: ignore[arg-type]
+    run = finished_run(dataset, recipe=recipe)
+    file = submission(dataset, [run], tables, WARM, way)
+    for asked in [file] if way == "decode" else [file, run]:
+        capsys.readouterr()
+        ask_of_none(asked, conditions)
+        told = " ".join(capsys.readouterr().out.split())
+        assert said in told if said else "is not used" not in told
+        assert told.count("warning:") == (said is not None)
+
+
+def test_an_ensemble_without_the_phylum_says_nothing_of_it(
+    warm: tuple[Dataset, Tables], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, tables = warm
+    ask_of_none(submission(dataset, [finished_run(dataset)], tables, WARM, "no"), ["", "wram"])
+    assert "is not used" not in capsys.readouterr().out
+
+
+def test_a_csv_or_run_of_another_competition_is_refused_with_the_name_of_its_own(warm: tuple[Dataset, Tables]) -> None:
+    dataset, tables = warm
+    run = finished_run(dataset)
+    for file in (submission(dataset, [run], tables, WARM), run):
+        with pytest.raises(
+            BadInput, match=r"is of competition squares, not of digits; say so: COMP=./FILE.py, the file of"
+        ):
+            ask_of_none(file, ["warm"], replace(WARM, name="digits"))
+    with pytest.raises(BadInput, match="is of competition squares, not of digits"):
+        pack(replace(WARM, name="digits"), "digits", submission(dataset, [run], tables, WARM), None, Path("packed"))
+    manifest = {"competition": "digits"}
+    with pytest.raises(BadInput, match=r"^x.csv: it is of competition digits, not of squares; say so: COMP=digits$"):
+        check_competition(manifest, WARM, Path("x.csv"))
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,18 @@ import pytest
 from comp.engine import ignore_events
 from comp.engines.inline import InlineEngine
 from comp.errors import BadInput, FoldboardError, Refused
+from comp.metrics import metric
+from comp.spec import Competition
+from comp.tables import read_csv
 from folds.cv import train_runs, write_run
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
 from submissions.combine import combine
 from submissions.compare import compare_runs, runs_named
+from submissions.methods import show_methods
 from submissions.outside import add_run, outside_runs
-from submissions.stored import find_dataset, finished_runs, key_of_run, view_dataset
+from submissions.stored import find_dataset, finished_runs, key_of_run, read_manifest, view_dataset
+from submissions.tables import score_tables
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_submission, write_submission
 from tests.made import CLASSES, RECIPE, SQUARES, run_plan, squares_dataset
@@ -34,17 +39,19 @@ def dataset(in_folder: Path) -> Dataset:
     return squares_dataset(in_folder / "data")[0]
 
 
-def submission(dataset: Dataset, runs: list[Path], tables: Any) -> Path:
-    combined = combine(SQUARES, dataset, {run.name: read_predictions(run) for run in runs})
+def submission(
+    dataset: Dataset, runs: list[Path], tables: Any, competition: Competition = SQUARES, phylum: str = "auto"
+) -> Path:
+    combined = combine(competition, dataset, {run.name: read_predictions(run) for run in runs}, phylum)
     found = score(dataset, combined.predictions.oof, "macro_f1")
     manifest = {
         "metric": "macro_f1",
         "cv": {"score": round(found.value, 6), "low": found.low, "high": found.high},
-        "runs": [{"folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
+        "runs": [{"backbone": "scratch_cnn", "folder": run.as_posix(), "key": key_of_run(run)} for run in runs],
         "ensemble": combined.facts(),
-        "format": facts_of_format(SQUARES),
+        "format": facts_of_format(competition),
     }
-    return write_submission(make_submission(tables, dataset, combined.predictions), dataset, SQUARES, manifest)
+    return write_submission(make_submission(tables, dataset, combined.predictions), dataset, competition, manifest)
 
 
 @pytest.fixture
@@ -58,6 +65,41 @@ def test_a_csv_is_made_again_from_its_manifest(written: tuple[Dataset, Path, lis
     dataset, file, _runs = written
     found = verify(file)
     assert found.sha256.startswith(file.stem) and found.n_runs == 3 and found.n_rows == len(dataset.test)
+
+
+def test_a_csv_whose_columns_follow_the_sample_is_made_again(in_folder: Path) -> None:
+    dataset, tables = squares_dataset(in_folder / "data")
+    wide = replace(SQUARES, submission="probabilities")
+    order = ["coral", "amber", "blue"]
+    sample = pd.DataFrame({"id": dataset.test["id"], **dict.fromkeys(order, "0.3")}, dtype=str)
+    runs = [finished_run(dataset)]
+    file = submission(dataset, runs, replace(tables, competition=wide, sample=sample), wide)
+    assert read_csv(file).columns.tolist() == ["id", *order]
+    assert verify(file).n_rows == len(dataset.test)
+    sorted_file = submission(dataset, runs, replace(tables, competition=wide, sample=None), wide)
+    assert sorted_file != file and verify(sorted_file).n_rows == len(dataset.test)
+
+
+@pytest.mark.parametrize("name", ["", "answers", "answers.json", "runs", "answers.csv.zip"])
+def test_what_is_no_csv_by_its_name_is_one_line(in_folder: Path, name: str) -> None:
+    (in_folder / "answers.json").write_text('{"sha256": "0", "competition": "squares"}')
+    for command in (verify, score_tables, read_manifest, lambda file: show_methods(file, None)):
+        with pytest.raises(BadInput, match=rf"^FILE={name}: expected a CSV that this project wrote"):
+            command(Path(name))
+
+
+@pytest.mark.parametrize("content", ['["a"]', '{"preset": "quick"}', "3"])
+def test_a_file_beside_that_is_no_manifest_is_one_line(in_folder: Path, content: str) -> None:
+    (in_folder / "data.json").write_text(content)
+    (in_folder / "data.csv").write_text("id,colour\n1,amber\n")
+    with pytest.raises(BadInput, match=r"data.json is no manifest"):
+        verify(Path("data.csv"))
+
+
+def test_a_csv_that_is_gone_is_one_line(written: tuple[Dataset, Path, list[Path]]) -> None:
+    written[1].unlink()
+    with pytest.raises(BadInput, match=r"\.csv is gone, only its manifest is here"):
+        verify(written[1])
 
 
 def change_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Path, list[Path]], None]:
@@ -182,6 +224,23 @@ def test_a_fold_that_looks_trained_on_is_refused_unless_trusted(dataset: Dataset
     with pytest.raises(Refused, match=r"fold 1 has accuracy 1.000.*looks trained on"):
         add_run("mine", oof, test, dataset, "id")
     assert add_run("mine", oof, test, dataset, "id", is_trusted=True).folder.is_dir()
+
+
+def test_grades_are_their_numbers_wherever_runs_are_scored(dataset: Dataset) -> None:
+    grades = ("0", "10", "2")  # as they are sorted
+    labels = dataset.train["label"].map(dict(zip(CLASSES, grades, strict=True)))
+    dataset = replace(
+        dataset, train=dataset.train.assign(label=labels), facts={**dataset.facts, "classes": list(grades)}
+    )
+    runs = [finished_run(dataset, 0, 0.5, backbone) for backbone in ("scratch_cnn", "mlp_mixer")]
+    tables = [read_predictions(run).oof for run in runs]
+    expected = [metric("qwk", grades).function(dataset.truth, table) for table in tables]
+    assert [score(dataset, table, "qwk").value for table in tables] == pytest.approx(expected)
+    assert expected != pytest.approx([metric("qwk").function(dataset.truth, table) for table in tables])
+    found = compare_runs(dataset, *(run.name for run in runs), "qwk")
+    assert (found.a, found.b) == pytest.approx(tuple(expected))
+    combined = combine(replace(SQUARES, metric="qwk"), dataset, {runs[0].name: read_predictions(runs[0])}, "no")
+    assert combined.choice.chosen.naive == pytest.approx(expected[0])
 
 
 def test_names_of_runs_mean_all_seeds_of_one_recipe(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:

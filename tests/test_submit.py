@@ -175,6 +175,7 @@ BAD_WORDS = {
     "fewer than no bags": (("--bags", "-1"), "BAGS=-1"),
     "unknown outside run": (("--with", "theirs"), "add-run"),
     "unknown engine": (("--engine", "cloud"), "ENGINE=cloud"),
+    "out is a folder": (("--out", "my data"), "OUT=my data: it is a folder"),
 }
 
 

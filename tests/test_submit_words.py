@@ -25,7 +25,7 @@ from folds.train import gather
 from folds.transcribe import fresh_reader
 from submissions.check import check_frame
 from submissions.choose import Ways, choose
-from submissions.grade import grade_frame, graded_interval
+from submissions.grade import graded
 from submissions.leaderboard import leaderboard
 from submissions.plan import Settings
 from submissions.predict import find_photos
@@ -138,9 +138,9 @@ def test_a_picture_that_cannot_be_read_gets_the_usual_text(made: tuple[Dataset, 
 
 
 def test_answers_handed_in_win() -> None:
-    ids, texts = pd.Series(["1", "2"]), pd.Series(["NA", 'a "b", c'])
+    ids, texts = ["1", "2"], ["NA", 'a "b", c']
     frame = pd.DataFrame({"id": ids, "text": texts})
-    assert grade_frame(frame, ids, texts, WORDS, "x") == {"cer": 0.0, "wer": 0.0, "exact": 1.0, "n": 2}
+    assert graded(frame, ids, texts, WORDS, "x").scores() == {"cer": 0.0, "wer": 0.0, "exact": 1.0, "n": 2}
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_other_backbones_and_what_texts_do_not_have_are_one_line() -> None:
 def test_transcripts_are_graded_with_an_interval_around_their_score() -> None:
     ids, truth = pd.Series([f"{i}" for i in range(60)]), pd.Series(["word"] * 60)
     frame = pd.DataFrame({"id": ids, "text": ["word"] * 45 + ["ward"] * 15})
-    cer = grade_frame(frame, ids, truth, WORDS, "made")["cer"]
-    low, high = graded_interval(frame, ids, truth, WORDS, "made")
+    found = graded(frame, ids.tolist(), truth.tolist(), WORDS, "made")
+    cer, (low, high) = found.scores()["cer"], found.score_interval()
     assert cer == 15 / 240 and 0 < low < cer < high < 0.15
 
 

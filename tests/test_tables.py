@@ -20,6 +20,7 @@ from comp.tables import (
     absent_paths,
     check_class_counts,
     find_data_dir,
+    odd_character,
     read_csv,
     read_tables,
     shown,
@@ -198,15 +199,67 @@ def test_transcripts_need_no_classes(folder: Path) -> None:
     assert len(read_tables(replace(COMPETITION, task="transcribe"), folder).train) == 3
 
 
+def test_transcripts_that_no_csv_can_hold_are_refused(folder: Path) -> None:
+    edit(folder, "train.csv", "2,dog", '2,"two\nlines"')
+    line = refused(folder, replace(COMPETITION, task="transcribe"))
+    assert "transcripts of 1 of 3 train rows (first: id 2) hold line breaks or control characters" in line
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a\u00a0b", "co\u00adop", "\u0645\u06cc\u200c\u062e", "\u0915\u094d\u200d\u0937", "\ue000"]
+)
+def test_what_may_stand_in_a_transcript(text: str) -> None:
+    assert odd_character(text) == ""
+
+
+@pytest.mark.parametrize("odd", ["\n", "\r", "\t", "\0", "\x1b", "\x85", "\u2028", "\u2029", "\ud800"])
+def test_what_breaks_a_line_or_a_file_may_not(odd: str) -> None:
+    assert odd_character(f"a{odd}b\n") == odd
+
+
 def test_a_positive_class_that_is_none_is_refused(folder: Path) -> None:
     competition = replace(COMPETITION, submission="probability", positive="cow")
     assert "positive='cow' is none of the 2 classes (first: cat, dog)" in refused(folder, competition)
 
 
+def test_a_metric_that_cannot_score_the_classes_is_refused(folder: Path) -> None:
+    assert "metric qwk: class 'cat' is no number" in refused(folder, replace(COMPETITION, metric="qwk"))
+    assert "metric qwk: class 'cat' is no number" in refused(folder, replace(COMPETITION, also=("qwk",)))
+    assert "metric 'f2' is unknown" in refused(folder, replace(COMPETITION, metric="f2"))
+    for name in ("train.csv", "sample_submission.csv"):
+        edit(folder, name, "cat", "2")
+    edit(folder, "train.csv", "dog", "10")
+    assert read_tables(replace(COMPETITION, metric="qwk"), folder).train["label"].tolist() == ["2", "10", "2"]
+
+
 def test_columns_of_probabilities_may_be_the_classes(folder: Path) -> None:
     (folder / "sample_submission.csv").write_text("id,cat,dog\n8,0.5,0.5\n9,0.5,0.5\n")
     assert "expected the columns" in refused(folder)
-    assert read_tables(replace(COMPETITION, submission="probabilities"), folder).sample is not None
+    wide = replace(COMPETITION, submission="probabilities")
+    assert read_tables(wide, folder).sample is not None
+    edit(folder, "sample_submission.csv", "id,cat,dog", "id,dog,cat")
+    assert read_tables(wide, folder).sample is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            "id,cat,cow",
+            "a column for each of the 2 classes .* got 1 missing, 1 too many .first: dog",
+        ),
+        ("id,cat", "1 missing, 0 too many .first: dog"),
+        ("id,cat,dog,cow", "0 missing, 1 too many .first: cow"),
+        ("cat,id,dog", "expected the columns id, got cat"),
+    ],
+)
+def test_columns_of_probabilities_are_the_classes_before_anything_is_trained(
+    folder: Path, header: str, said: str
+) -> None:
+    n = header.count(",")
+    (folder / "sample_submission.csv").write_text(f"{header}\n8{',0.5' * n}\n9{',0.5' * n}\n")
+    with pytest.raises(BadInput, match=rf"sample_submission\.csv: .*{said}"):
+        read_tables(replace(COMPETITION, submission="probabilities"), folder)
 
 
 def test_a_label_in_the_test_table_is_never_read(folder: Path) -> None:

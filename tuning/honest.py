@@ -127,7 +127,7 @@ def compare(
     tables = _train(plans, dataset, engine, guard)
     level = 1 - (1 - LEVEL) / max(1, len(found))  # Bonferroni: the best of three is a choice too
     counted = ~dataset.in_folds["label"].isin(set(dataset.facts["classes_left_out"])).to_numpy()
-    truth, chosen = dataset.truth[counted], metric(metric_name)
+    truth, chosen = dataset.truth[counted], metric(metric_name, dataset.classes)
     others = [
         Finalist(
             changes=changes,

@@ -122,7 +122,8 @@ def fold_score(dataset: Dataset, plan: RunPlan, fold: int, metric_name: str) -> 
     labels = [label_of[row_id] for row_id in ids["valid"]]
     left_out = set(dataset.facts["classes_left_out"])
     counted = np.array([label not in left_out for label in labels])
-    return float(metric(metric_name).function(dataset.index_of(labels)[counted], valid[counted], None))
+    chosen = metric(metric_name, dataset.classes)
+    return float(chosen.function(dataset.index_of(labels)[counted], valid[counted], None))
 
 
 def is_better(metric_name: str, one: float, other: float) -> bool:

@@ -22,7 +22,7 @@ import pandas as pd
 from comp.errors import BadInput
 from comp.layouts.class_folders import path_below, photos_in
 from comp.spec import Competition
-from comp.tables import Tables, read_csv, shown
+from comp.tables import Tables, odd_character, read_csv, shown
 
 FORMS = "forms.txt"
 GROUPS = ("page", "writer")
@@ -114,6 +114,8 @@ def _word(line: str, where: str) -> Word:
         raise BadInput(f"{where}: expected ok or err after the id, got {shown([status])}")
     if not all(re.fullmatch(r"-?[0-9]+", number) for number in numbers):
         raise BadInput(f"{where}: expected 5 whole numbers after {status}, got {shown([' '.join(numbers)])}")
+    if odd_character(text.strip()):
+        raise BadInput(f"{where}: expected a transcript without control characters, got {shown([text.strip()[:60]])}")
     return Word(name, status == "ok", text.strip())
 
 

@@ -108,11 +108,12 @@ def _of_csv(path: Path, dataset: Dataset, competition: Competition, notes: list[
     name = f"{path.stem}.csv ({rule['method']} of {len(manifest['runs'])})"
     runs = [Path(run["folder"]) for run in manifest["runs"]]
     table = made.predictions.oof
-    return Judge(name, dataset, metric(competition.metric), table, manifest, runs, list(rule["weights"]), notes)
+    chosen = metric(competition.metric, dataset.classes)
+    return Judge(name, dataset, chosen, table, manifest, runs, list(rule["weights"]), notes)
 
 
 def _of_best_run(dataset: Dataset, competition: Competition, notes: list[str]) -> Judge:
-    chosen = metric(competition.metric)
+    chosen = metric(competition.metric, dataset.classes)
     best: tuple[float, Path, Predictions] | None = None
     for run in finished_runs(dataset.folder):
         found = read_predictions(run)

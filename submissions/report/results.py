@@ -118,7 +118,7 @@ def _phyla(judge: Judge, competition: Competition) -> dict[str, Any] | None:
     """Return the score within each phylum, or None where there is none."""
     if set(judge.condition) <= {""}:
         return None
-    table = by_condition(judge.truth, judge.scored, judge.condition, competition.metric)
+    table = by_condition(judge.truth, judge.scored, judge.condition, judge.metric)
     rows = table.sort_values("rows", ascending=False).to_dict("records")
     return {"word": condition_name(competition), "rows": rows}
 
