@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comp.engine import Event, Job, Listener
 from comp.errors import FoldboardError
-from comp.store import key_of
+from comp.store import disk_full_is_one_line, key_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +31,11 @@ def console() -> Console:
 def say(line: str = "") -> None:
     """Print a line as it is: never wrapped, never coloured."""
     print(line, flush=True)
+
+
+def warn(line: str) -> None:
+    """Print a line beside what was asked for, on standard error: what another program reads there stays whole."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def last_line(path: Path) -> None:
@@ -156,9 +161,14 @@ def share_bar(label: str) -> Iterator[Callable[[float], None]]:
 
 
 def run(app: Callable[[], None]) -> None:
-    """Run a command line; a failure, and Ctrl-C, end as one line on standard error and an exit status that is not 0."""
+    """Run a command line; a failure, and Ctrl-C, end as one line on standard error and an exit status that is not 0.
+
+    What the system refuses (a folder that may not be written, a disk that is full or gone) is such a failure too; a mistake in
+    the program keeps its traceback.
+    """
     try:
-        app()
+        with disk_full_is_one_line(Path.cwd()):
+            app()
     except FoldboardError as error:
         _fail(f"error: {error}", error.exit_status)
     except KeyboardInterrupt:
@@ -170,9 +180,19 @@ def run(app: Callable[[], None]) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        _fail(f"error: {_said_by_the_system(error)}", FoldboardError.exit_status)
+
+
+def _said_by_the_system(error: OSError) -> str:
+    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+    what = f"{error.strerror or error}" or type(error).__name__
+    place = f": {' -> '.join(paths)}" if paths else ""
+    return f"{type(error).__name__}, {what}{place}; what was finished is kept, mend this and run the same command again"
 
 
 def _fail(line: str, exit_status: int) -> None:
-    sys.stdout.flush()
+    with suppress(OSError):  # standard output may be a file on the disk that is full
+        sys.stdout.flush()
     print(" ".join(line.split()), file=sys.stderr)
     sys.exit(exit_status)

@@ -56,7 +56,7 @@ def _drawn(name: str, data_root: Path) -> Source:
     sample = load("comp.samples", name)
     home = data_root / f"{name}-{sample.VERSION}"
     marker = home / "data" / ".drawn"
-    with locked(data_root / f".{name}.lock"):
+    with locked(data_root / f".{name}.lock", say):
         if not marker.is_file():
             say(f"drawing the sample {name} into {home}")
             sample.draw(home)

@@ -202,20 +202,24 @@ def locked(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator
     Args:
         path: The lock file; its holder is described in `path` + ".owner".
         on_wait: Called once, with a line that names the holder, if the lock is not free.
+
+    Raises:
+        NoSpace: If the disk is full.
     """
     from filelock import FileLock, Timeout
 
+    lock = FileLock(path)
     with disk_full_is_one_line(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if on_wait:
+                on_wait(f"waiting for {_describe_owner(path)}")
+            lock.acquire(poll_interval=0.2)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if on_wait:
-            on_wait(f"waiting for {_describe_owner(path)}")
-        lock.acquire(poll_interval=0.2)
-    try:
-        _owner_path(path).write_text(json.dumps(owner_line()))
+        with disk_full_is_one_line(path):
+            _owner_path(path).write_text(json.dumps(owner_line()))
         yield
     finally:
         _owner_path(path).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from comp.store import sha256_of_file
 
 NONE = "none"  # WEIGHTS=none: train from scratch
 PROJECT_FOLDER = Path("weights")
-KERAS_CACHE = Path("~/.keras/models")
 LARGEST_DOWNLOAD = 150.0  # megabytes that are fetched without being asked for
 
 
@@ -44,7 +44,12 @@ def places(folder: str | None) -> list[Path]:
         folder: What WEIGHTS names, or None.
     """
     named = [Path(folder).expanduser()] if folder and folder != NONE else []
-    return [*named, PROJECT_FOLDER, KERAS_CACHE.expanduser()]
+    return [*named, PROJECT_FOLDER, keras_cache()]
+
+
+def keras_cache() -> Path:
+    """Return where Keras keeps the weights that it downloads."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def find_weights(facts: Weights, folder: str | None) -> WeightsFile | None:

@@ -65,6 +65,8 @@ def assign(
 ) -> pd.DataFrame:
     """Return the fold table: `id`, `fold`; a hold-out of a tenth, which no training touches, has fold -1.
 
+    The hold-out takes no row of a class that would be left with fewer rows than folds.
+
     Args:
         ids: (N,) unique.
         labels: (N,) the class of each row.
@@ -76,11 +78,20 @@ def assign(
     fold = np.full(len(ids), HOLDOUT, np.int64)
     inside = np.ones(len(ids), bool)
     if has_holdout:
-        inside = deal(ids, labels, clusters, HOLDOUT_PARTS, seed) != 0
+        held = deal(ids, labels, clusters, HOLDOUT_PARTS, seed) == 0
+        inside = ~held | _not_to_spare(held, labels, clusters, n_folds)
     rows = np.flatnonzero(inside)
     names, kinds = np.asarray(ids, dtype=str), np.asarray(labels, dtype=str)
     fold[rows] = deal(names[rows].tolist(), kinds[rows].tolist(), clusters[rows], n_folds, seed + 1)
     return pd.DataFrame({"id": pd.Series(list(ids), dtype=str), "fold": fold})
+
+
+def _not_to_spare(held: np.ndarray, labels: Sequence[str], clusters: np.ndarray, n_folds: int) -> np.ndarray:
+    """Return (N,) bool, rows of clusters that stay in the folds: without them a class would have fewer rows than folds."""
+    kinds = np.asarray(labels, dtype=str)
+    left, counts = np.unique(kinds[~held], return_counts=True)
+    is_short = ~np.isin(kinds, left[counts >= n_folds])
+    return np.isin(clusters, clusters[is_short])
 
 
 def clusters_of(twin_clusters: np.ndarray, groups: Sequence[str] | None) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from comp.console import say
 from comp.errors import BadInput, Refused
 from comp.images import PhotoFacts
 from comp.store import key_of, locked, read_json, sha256_of, sha256_of_file, write_json, write_text
@@ -107,12 +108,12 @@ def make_dataset(
         n_folds: Number of folds.
 
     Raises:
-        BadInput: If a class has fewer rows than folds.
+        BadInput: If a class has fewer rows than folds, or no class has one to hold out where the data have no test set.
         Refused: If the stored fold table was edited or torn.
     """
     folder = dataset_folder(tables, photos, n_folds, runs)
     if not (folder / "dataset.json").is_file():
-        with locked(folder / ".lock"):
+        with locked(folder / ".lock", say):
             if not (folder / "dataset.json").is_file():
                 _write(folder, _rows(tables, photos), twins, _settings(tables, n_folds))
     return load_dataset(folder)
@@ -167,6 +168,12 @@ def _write(folder: Path, rows: pd.DataFrame, twins: Twins, settings: dict[str, A
         check_class_counts(labels, n_folds)
     table = assign(train["id"].tolist(), labels, clusters, n_folds, settings["fold_seed"], settings["has_holdout"])
     inside = (table["fold"] != HOLDOUT).to_numpy()
+    if settings["has_holdout"] and groups is None and inside.all():
+        fewer = f"take fewer folds (FOLDS={n_folds - 1}), or " if n_folds > 2 else ""
+        raise BadInput(
+            f"{len(train)} train rows are too few to hold some out in place of a test table and leave {n_folds} of each class "
+            f"to the folds: {fewer}give a test table"
+        )
     if is_text:
         _check_groups(clusters[inside], settings)
     is_grouped = groups is not None and not is_text

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -24,16 +25,20 @@ from comp import images
 from comp.augment import POLICY_VERSION, image_seeds, policy
 from comp.backend import THREADS, backend_name, fast_forward
 from comp.chunks import CHUNK, ChunkStore, save_chunk
+from comp.console import say
 from comp.engine import Engine, Job, Listener, Report
 from comp.errors import Refused
 from comp.images import CACHE, ImageStore, PixelSpec
 from comp.registry import load_backbone
-from comp.store import key_of, locked, sha256_of_file, sweep, write_json
+from comp.store import beside, key_of, locked, sha256_of_file, sweep, write_json
+from folds.in_use import alone, held_by_others, hold
 from folds.inputs import BankInputs
 from folds.runs import RunPlan
 
 BATCH = 8  # fixed, results may depend on it; activations of 8 photos stay near the core (32: a fifth slower at 224 px)
+FOLDER = "features"
 NAMED = "bank.json"  # its mtime tells when a plan last named the bank
+EXTRACTION = "folds.features:extract_chunk"  # the job
 POOLED = ""  # the cut of a bank that holds pooled features
 
 
@@ -98,7 +103,7 @@ class BankSpec:
 
     def folder(self, cache_dir: Path) -> Path:
         """Return where the bank lies."""
-        return cache_dir / "features" / self.key
+        return cache_dir / FOLDER / self.key
 
 
 @lru_cache
@@ -156,8 +161,14 @@ class Wanted:
 
     def missing(self, cache_dir: Path) -> list[str]:
         """Return the photos that are not in the bank yet."""
-        store = ChunkStore(self.spec.folder(cache_dir))
-        return [sha for sha in dict.fromkeys(self.shas) if sha not in store]
+        folder, shas = self.spec.folder(cache_dir), list(dict.fromkeys(self.shas))
+        try:
+            store = ChunkStore(folder)
+        except FileNotFoundError:
+            if folder.is_dir():
+                raise
+            return shas  # another command threw the bank away just now
+        return [sha for sha in shas if sha not in store]
 
 
 def wanted_banks(plan: RunPlan, train: Sequence[str], test: Sequence[str]) -> list[Wanted]:
@@ -181,8 +192,9 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
     """Return a job for each 256 photos that banks lack; a bank that is named counts as used now.
 
     Banks that differ in nothing but the cut are filled by one forward pass: a tail's activations and the pooled features that
-    its head starts from cost as much as these features alone.
+    its head starts from cost as much as these features alone. No other process throws them away before this one ends.
     """
+    hold(cache_dir / FOLDER, {bank.spec.key for bank in wanted})
     jobs = []
     for banks, shas in _lacking(wanted, cache_dir).items():
         spec = banks[0]
@@ -190,7 +202,7 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
             part = shas[start : start + CHUNK]
             jobs.append(
                 Job(
-                    function="folds.features:extract_chunk",
+                    function=EXTRACTION,
                     arguments={
                         "spec": asdict(spec),
                         "cuts": [bank.cut for bank in banks],
@@ -336,25 +348,47 @@ def _extractor(
 
 
 def trim(limit_bytes: float, keep: Collection[str], cache_dir: Path = CACHE) -> int:
-    """Throw away the banks used longest ago until all fit, never those whose keys are kept; return the bytes freed."""
-    home = cache_dir / "features"
-    banks = sorted((path for path in home.glob("*") if path.is_dir()), key=_last_named)
-    sizes = {folder: _bytes_in(folder) for folder in banks}
-    freed, total = 0, sum(sizes.values())
-    for folder, n_bytes in sizes.items():
-        if total - freed <= limit_bytes:
-            break
-        if folder.name not in keep:
-            (folder / NAMED).unlink(missing_ok=True)  # first: what a killed trim leaves counts as the oldest
-            shutil.rmtree(folder, ignore_errors=True)
-            freed += n_bytes
+    """Throw away the banks used longest ago until all fit; return the bytes freed.
+
+    Those whose keys are kept stay, and those that another running process named; where these alone are too many, that is said.
+    """
+    home = cache_dir / FOLDER
+    if not home.is_dir():
+        return 0
+    with alone(home):
+        sweep(home)
+        keep = {*keep, *held_by_others(home)}
+        banks = sorted((path for path in home.glob("[!.]*") if path.is_dir()), key=_last_named)
+        sizes = {folder: _bytes_in(folder) for folder in banks}
+        freed, total = 0, sum(sizes.values())
+        for folder, n_bytes in sizes.items():
+            if total - freed <= limit_bytes:
+                break
+            if folder.name not in keep:
+                _throw_away(folder)
+                freed += n_bytes
+    if total - freed > limit_bytes:
+        say(
+            f"stored features take {(total - freed) / 1e9:.1f} GB, more than CACHE_GB={limit_bytes / 1e9:g}: "
+            "this plan and other running commands need them"
+        )
     return freed
 
 
+def _throw_away(folder: Path) -> None:
+    """Remove a bank; it is renamed first, so that it is there whole or not at all."""
+    rubbish = beside(folder)  # swept where this process is killed meanwhile
+    shutil.rmtree(rubbish, ignore_errors=True)  # of a killed process that had this one's number: containers
+    with suppress(FileNotFoundError):
+        folder.rename(rubbish)
+    shutil.rmtree(rubbish, ignore_errors=True)
+
+
 def _last_named(folder: Path) -> float:
-    """Return when a plan last named a bank; 0 for what a killed trim left of one."""
-    path = folder / NAMED
-    return path.stat().st_mtime if path.is_file() else 0.0
+    """Return when a plan last named a bank; 0 for what is no whole bank."""
+    with suppress(FileNotFoundError):
+        return (folder / NAMED).stat().st_mtime
+    return 0.0
 
 
 def _stamp(path: str) -> str:
@@ -363,4 +397,10 @@ def _stamp(path: str) -> str:
 
 
 def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the bytes of the files in a folder; one that is gone before it is looked at has none."""
+    n_bytes = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                n_bytes += os.lstat(os.path.join(path, name)).st_size
+    return n_bytes

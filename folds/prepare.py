@@ -52,6 +52,21 @@ def number_of_folds(tables: Tables, folds: int | None) -> int:
     return n_folds
 
 
+def rows_of_fit(tables: Tables, n_folds: int) -> int:
+    """Return how many rows the model of one fold is trained on, as far as the tables tell: no photo is read."""
+    return len(tables.train) * (n_folds - 1) // n_folds
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed of training below 0.
+
+    Raises:
+        BadInput: With what was given.
+    """
+    if seed < 0:
+        raise BadInput(f"SEED={seed}: expected a whole number from 0 on")
+
+
 def photo_paths(tables: Tables) -> list[str]:
     """Return the photos of all rows, train rows first."""
     test = [] if tables.test is None else tables.test["path"].tolist()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from comp.console import say
 from comp.engine import Engine, Job, Listener, Report
 from comp.errors import Refused
 from comp.images import CACHE
@@ -167,7 +168,7 @@ def predict_test(
     """
     run, rows = run_dir(dataset.folder, plan), dataset.readable_test
     folder = views_dir(run, f"test-{n}")
-    with locked(folder / ".lock"):
+    with locked(folder / ".lock", say):
         if read_marker(folder) is not None:
             return
         shas, conditions = rows["sha"].tolist(), rows["condition"].tolist()

@@ -22,7 +22,15 @@ from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.cv import unfinished_folds
 from folds.dataset import dataset_folder
 from folds.features import wanted_banks
-from folds.prepare import n_unread_photos, needed_specs, number_of_folds, photo_paths, with_group
+from folds.prepare import (
+    check_seed,
+    n_unread_photos,
+    needed_specs,
+    number_of_folds,
+    photo_paths,
+    rows_of_fit,
+    with_group,
+)
 from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
 from folds.runs import RunPlan, other_datasets, run_dir
 from submissions.choose import Choice, Ways, choose, fetched
@@ -130,8 +138,7 @@ def make_plan(settings: Settings) -> Plan:
         raise BadInput(f"SEEDS={settings.seeds}: expected a whole number from 1 on")
     if settings.repeats < 1:
         raise BadInput(f"REPEATS={settings.repeats}: expected a whole number from 1 on")
-    if settings.seed < 0:
-        raise BadInput(f"SEED={settings.seed}: expected a whole number from 0 on")
+    check_seed(settings.seed)
     if settings.bags < 0:
         raise BadInput(f"BAGS={settings.bags}: expected a whole number from 0 on")
     check_phylum(settings.phylum, competition.condition_column)
@@ -145,8 +152,7 @@ def make_plan(settings: Settings) -> Plan:
     source = find_source(competition, settings.data, settings.data_root)
     tables = read_tables(competition, source.folder, settings.allow_missing)
     n_folds = number_of_folds(tables, settings.folds)
-    n_train = len(tables.train) * (n_folds - 1) // n_folds
-    choices = [replace(one, recipe=for_rows(one.recipe, n_train)) for one in choices]
+    choices = [replace(one, recipe=for_rows(one.recipe, rows_of_fit(tables, n_folds))) for one in choices]
     return Plan(
         settings=settings,
         competition=competition,
@@ -296,7 +302,7 @@ def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -
     seconds = SECONDS_PER_PHOTO * n_unread
     n_bytes = n_unread * sum(spec.bytes_per_photo() for spec in plan.specs)
     folder = None if photos is None else dataset_folder(plan.tables, photos, plan.n_folds)
-    n_train = plan.n_rows[0] * (plan.n_folds - 1) // plan.n_folds
+    n_train = rows_of_fit(plan.tables, plan.n_folds)
     counted: set[object] = set()
     for choice, run in zip(plan.repeated_choices, plan.runs("" if folder is None else folder.name), strict=True):
         n_left = plan.n_folds if folder is None else len(unfinished_folds(run_dir(folder, run), plan.n_folds))

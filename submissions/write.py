@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from comp.console import say
 from comp.errors import BadInput, Refused
 from comp.spec import Competition
 from comp.store import locked, read_json, write_bytes, write_json
@@ -148,7 +149,7 @@ def write_submission(frame: pd.DataFrame, dataset: Dataset, competition: Competi
     content = as_csv(frame)
     sha = hashlib.sha256(content).hexdigest()
     path = submission_path(dataset.folder, sha)
-    with locked(path.with_name(".lock")):
+    with locked(path.with_name(".lock"), say):
         facts = {"sha256": sha, "competition": competition.name, **manifest}
         facts |= _of_the_work(path.with_suffix(".json"), facts)
         write_bytes(path, content)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comp.tables import read_csv
-from folds.assign import HOLDOUT, assign, classes_left_out, clusters_of, deal
+from folds.assign import HOLDOUT, HOLDOUT_PARTS, assign, classes_left_out, clusters_of, deal
 
 
 @st.composite
@@ -98,3 +98,20 @@ def test_holdout_is_in_no_fold_and_twins_stay_out_of_both() -> None:
     held = (table["fold"] == HOLDOUT).to_numpy()
     assert held.sum() == 20 and set(table["fold"][~held]) == {0, 1, 2, 3}
     assert (pd.Series(held).groupby(clusters).nunique() == 1).all()
+    assert (held == (deal(ids, ["a", "b"] * 100, clusters, HOLDOUT_PARTS, 1) == 0)).all()
+
+
+@pytest.mark.parametrize("n_rare", [5, 6, 7])
+def test_holdout_leaves_each_class_a_row_a_fold(n_rare: int) -> None:
+    labels = ["rare"] * n_rare + ["common"] * 60
+    ids, clusters = [f"{i:03d}" for i in range(len(labels))], np.arange(len(labels))
+    clusters[1] = clusters[0]  # twins
+    n_held = set()
+    for seed in range(30):
+        table = assign(ids, labels, clusters, 5, seed, has_holdout=True)
+        table["label"] = labels
+        assert (table[table["fold"] != HOLDOUT]["label"].value_counts() >= 5).all()
+        assert table["fold"][0] == table["fold"][1]
+        n_held.add(int((table[table["label"] == "rare"]["fold"] == HOLDOUT).sum()))
+        assert 5 <= (table["fold"] == HOLDOUT).sum() <= 8
+    assert n_held == {5: {0}, 6: {0, 1}, 7: {0, 1, 2}}[n_rare]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import comp.weights
 from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Competition, Weights
@@ -24,7 +23,7 @@ SIZES = {("mobilenet", "V2"): 9.4, ("efficientnet_v2", ""): 24.0, ("resnet", "")
 @pytest.fixture(autouse=True)
 def homes(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test folders of its own: the current one, where `weights/` may lie, and Keras' cache."""
-    monkeypatch.setattr(comp.weights, "KERAS_CACHE", in_folder / "keras")
+    monkeypatch.setenv("KERAS_HOME", str(in_folder / "keras"))
     return in_folder
 
 

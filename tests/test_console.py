@@ -1,8 +1,12 @@
-"""The progress bar adds up jobs, whatever they are called; Ctrl-C is one line and its own exit status."""
+"""The progress bar adds up jobs, whatever they are called; Ctrl-C, and what the system refuses, is one line and its own exit status."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -38,6 +42,51 @@ def test_ctrl_c_is_one_line_and_130_whoever_runs_the_command(
         run(app if name == "typer" else interrupted)
     assert ended.value.code == 130
     assert capsys.readouterr() == ("", f"{STOPPED}\n")
+
+
+def refused_by_the_system() -> None:
+    Path("no/such/folder/a.csv").read_text()
+
+
+def renamed_to_nowhere() -> None:
+    os.rename("a.csv", "b/c.csv")
+
+
+def refused_without_a_number() -> None:
+    raise OSError("the file is no image")
+
+
+def full_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("in_folder")
+@pytest.mark.parametrize(
+    ("app", "code", "parts"),
+    [
+        (refused_by_the_system, 1, ["FileNotFoundError, No such file or directory: no/such/folder/a.csv;"]),
+        (renamed_to_nowhere, 1, ["No such file or directory: a.csv -> b/c.csv;"]),
+        (refused_without_a_number, 1, ["OSError, the file is no image;"]),
+        (full_disk, 5, ["disk full while writing", "make clean"]),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    app: Callable[[], None], code: int, parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    assert ended.value.code == code
+    out, errors = capsys.readouterr()
+    assert not out and len(errors.splitlines()) == 1 and errors.startswith("error: ")
+    assert all(part in errors for part in [*parts, "run the same command again"])
+
+
+def test_a_mistake_in_the_program_keeps_its_traceback() -> None:
+    def wrong() -> None:
+        raise ValueError("a mistake")
+
+    with pytest.raises(ValueError, match="a mistake"):
+        run(wrong)
 
 
 @pytest.mark.parametrize(("words", "code"), [([], 0), (["--nothing"], 2)])

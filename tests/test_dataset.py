@@ -13,6 +13,8 @@ from comp.tables import read_csv, read_tables
 from comp.twins import no_twins
 from folds.dataset import load_dataset, make_dataset, readable_train
 from tests.made import SQUARES, make_squares, read_all, squares_dataset
+from tuning.honest import second_dataset
+from tuning.setup import Ground
 
 
 def test_what_is_written_is_what_is_read(in_folder: Path) -> None:
@@ -55,6 +57,33 @@ def test_without_a_test_set_a_tenth_is_held_out_and_its_answers_are_apart(in_fol
     assert 3 <= len(dataset.test) <= 6 and dataset.answers is not None and len(dataset.answers) == len(dataset.test)
     assert "label" not in dataset.test and not set(dataset.test["id"]) & set(dataset.in_folds["id"])
     assert len(dataset.in_folds) + len(dataset.test) == len(tables.train)
+
+
+def test_a_class_with_a_row_a_fold_keeps_them_all_in_this_fold_table_and_in_the_next(in_folder: Path) -> None:
+    folder = make_squares(in_folder / "data", n_test=0)
+    table = read_csv(folder / "train.csv")
+    table.loc[table.index[:3], "colour"] = "rare"
+    table.to_csv(folder / "train.csv", index=False)
+    tables = read_tables(SQUARES, folder)
+    photos, twins = read_all(tables, [PixelSpec(16)]), no_twins(len(tables.train))
+    for seed in range(8):
+        competition = replace(SQUARES, fold_seed=seed)
+        seeded = replace(tables, competition=competition)
+        dataset = make_dataset(seeded, photos, twins, 3)
+        second = second_dataset(Ground(competition=competition, tables=seeded, photos=photos, dataset=dataset))
+        for found in (dataset, second):
+            assert sorted(found.in_folds["fold"][found.in_folds["label"] == "rare"]) == [0, 1, 2]
+            assert len(found.test)
+
+
+def test_data_too_small_for_a_hold_out_are_refused_in_one_line(in_folder: Path) -> None:
+    tables = read_tables(SQUARES, make_squares(in_folder / "data", n_rows=9, n_test=0))
+    photos, twins = read_all(tables, [PixelSpec(16)]), no_twins(9)
+    with pytest.raises(
+        BadInput, match=r"^9 train rows are too few to hold some out .* take fewer folds \(FOLDS=2\), or"
+    ):
+        make_dataset(tables, photos, twins, 3)
+    assert len(make_dataset(tables, photos, twins, 2).test) > 0
 
 
 def test_unreadable_rows_are_left_out_of_train_and_kept_in_test(in_folder: Path) -> None:

@@ -125,7 +125,12 @@ def test_a_tuned_recipe_stands_beside_its_default(tmp_path: Path) -> None:
     file.write_text(json.dumps(facts))
     table = tuned_table([file])
     row = "| vgg16:probe | 7 complete, 2 pruned | 1, 0.004 | 0.5000 | 0.6100 (0.6000 to 0.6200) | +0.1100 (+0.0900 to +0.1300) | default |"
-    assert row in table and "path/to/photos" in table and "/home" not in table
+    assert (
+        row in table
+        and "| paired difference (rows only) |" in table
+        and "path/to/photos" in table
+        and "/home" not in table
+    )
     file.write_text(json.dumps({**facts, "finalists": []}))
     with pytest.raises(BadInput, match="no finished trial but the default"):
         tuned_table([file])

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -115,6 +116,25 @@ def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
     child.stdin.close()
     with locked(lock, pytest.fail):
         assert lock.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux' /dev/full")
+def test_a_lock_on_a_full_disk_is_one_line_and_free_again(tmp_path: Path) -> None:
+    lock = tmp_path / "x.lock"
+    (tmp_path / "x.lock.owner").symlink_to("/dev/full")
+    with pytest.raises(NoSpace, match=r"disk full while writing .*x\.lock"), locked(lock):
+        raise AssertionError("its owner could not be written down")
+    with locked(lock, pytest.fail):
+        assert (tmp_path / "x.lock.owner").is_file()
+
+
+def test_a_lock_that_cannot_be_made_on_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", full)
+    with pytest.raises(NoSpace, match=r"disk full while writing .*x\.lock"), locked(tmp_path / "x.lock"):
+        raise AssertionError("there is no lock")
 
 
 def test_sweep_removes_what_the_dead_began_and_leaves_the_living(tmp_path: Path) -> None:

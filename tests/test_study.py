@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from comp.errors import BadInput, Refused
 from comp.spec import Recipe
 from tests.made import run_plan, squares_dataset
 from tests.postgres import find_programs, server
+from tuning.cli import show
 from tuning.objective import IS_DEFAULT
-from tuning.reaper import GRACE_SECONDS, beat_name, give_up, is_gone, owner, reap
+from tuning.reaper import GRACE_SECONDS, beat_name, give_up, is_gone, owner, reap, sign
 from tuning.space import Knob, Space
 from tuning.storage import load_studies, mend, open_storage, quiet_optuna, shown
 from tuning.study import count, open_study
@@ -151,6 +154,46 @@ def test_worker_of_another_machine_is_gone_when_its_file_is_old(order: Order) ->
     assert is_gone(frozen, order.beats)
 
 
+def test_trial_of_another_machine_whose_file_is_not_seen_is_silent_since_it_was_taken(order: Order) -> None:
+    study = open_study(order)
+    take(study, order).set_user_attr("owner", {**owner(), "host": "elsewhere"})
+    (frozen,) = study.get_trials()
+    assert not is_gone(frozen, order.beats)
+    frozen.datetime_start = datetime.now() - timedelta(seconds=GRACE_SECONDS + 10)
+    assert is_gone(frozen, order.beats)
+
+
+def test_first_sign_of_life_comes_before_the_owner(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, seen = open_study(order).ask(), []
+    monkeypatch.setattr(
+        trial, "set_user_attr", lambda _, signed: seen.append((order.beats / beat_name(signed)).is_file())
+    )
+    sign(trial, order.beats)
+    assert seen == [True]
+
+
+def test_trial_that_is_taken_has_shown_a_sign_of_life(order: Order) -> None:
+    trial = take(open_study(order), order)
+    assert (order.beats / beat_name(trial.user_attrs["owner"])).is_file()
+
+
+def first_points(order: Order) -> list[dict[str, Any]]:
+    """Return what two commands, each with one worker, try first beside the default where both begin at the same time."""
+    studies = [open_study(order), open_study(order)]
+    take(studies[0], order)
+    return [suggest(take(study, order)) for study in studies]
+
+
+def test_two_commands_that_begin_together_ask_for_other_points(any_order: Order) -> None:
+    one, other = first_points(any_order)
+    assert one != other
+
+
+def test_the_same_commands_ask_for_the_same_points_again(order: Order) -> None:
+    again = replace(order, storage=f"{order.storage}.again", study="squares/again")
+    assert first_points(order) == first_points(again)
+
+
 def test_machine_that_was_started_anew_has_lost_its_workers(order: Order) -> None:
     study = open_study(order)
     trial = take(study, order)
@@ -193,10 +236,21 @@ def test_torn_journal_is_mended_and_said(order: Order, n_cut: int, capsys: pytes
     whole = path.read_bytes()
     path.write_bytes(whole[:-n_cut])
     (again,) = load_studies(order.storage)
-    assert "its last line was torn" in capsys.readouterr().out
+    out, errors = capsys.readouterr()
+    assert "its last line was torn" in errors and not out
     assert path.read_bytes().endswith(b"\n") and whole.startswith(path.read_bytes())
     give_up(again, again.get_trials()[0], is_meant=True)  # was told, and the telling was torn off
     assert again.get_trials()[0].state.name == "FAIL"
+
+
+def test_json_of_a_torn_journal_is_json(order: Order, capsys: pytest.CaptureFixture[str]) -> None:
+    take(open_study(order), order)
+    with Path(order.storage).open("ab") as file:
+        file.write(b'{"op_code": 8, "worker')
+    Path("squares.py").write_text("from tests.made import SQUARES\nCOMPETITION = SQUARES\n")
+    show(competition="./squares.py", storage=order.storage, as_json=True)
+    out, errors = capsys.readouterr()
+    assert [each["running"] for each in json.loads(out)] == [1] and "its last line was torn" in errors
 
 
 def test_line_torn_while_the_study_runs_is_mended_before_the_next_is_written(order: Order) -> None:

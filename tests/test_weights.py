@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import comp.weights
 from comp.errors import BadInput, Refused
 from comp.spec import Candidate, Weights
 from comp.weights import facts_of, fetch_weights, find_weights, may_download, not_to_be_had, places
@@ -23,7 +22,7 @@ FACTS = Weights(file="net.h5", url="http://127.0.0.1:9/net.h5", megabytes=9.4, a
 @pytest.fixture(autouse=True)
 def homes(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test folders of its own: the current one and Keras' cache."""
-    monkeypatch.setattr(comp.weights, "KERAS_CACHE", in_folder / "keras")
+    monkeypatch.setenv("KERAS_HOME", str(in_folder / "keras"))
     return in_folder
 
 
@@ -42,12 +41,20 @@ def put(path: Path, content: bytes = CONTENT) -> Path:
 
 
 def test_the_named_folder_comes_first_then_the_project_s_then_keras_own(homes: Path) -> None:
-    in_order = [homes / "named", Path("weights"), homes / "keras"]
+    in_order = [homes / "named", Path("weights"), homes / "keras" / "models"]
     assert places(str(homes / "named")) == in_order
     for place in reversed(in_order):
         expected = put(place / "net.h5")
         found = find_weights(FACTS, str(homes / "named") if (homes / "named").is_dir() else None)
         assert found is not None and found.path == expected and found.sha256 == SHA
+
+
+def test_without_keras_home_its_cache_is_in_the_home(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(homes))
+    monkeypatch.setenv("KERAS_HOME", "~/elsewhere")
+    assert places(None)[-1] == homes / "elsewhere" / "models"
+    monkeypatch.delenv("KERAS_HOME")
+    assert places(None)[-1] == homes / ".keras" / "models"
 
 
 def test_a_further_name_is_found_too(homes: Path) -> None:
@@ -87,7 +94,15 @@ def test_a_file_of_the_published_name_and_another_content_is_refused(homes: Path
 def test_the_line_about_missing_weights_names_file_size_places_and_ways_out(homes: Path) -> None:
     for is_offline in (False, True):
         line = not_to_be_had(Candidate("mobilenet", "V2", "probe"), FACTS, "named", is_offline)
-        for part in ("mobilenet:V2:probe", "net.h5", "9 MB", "named", "weights", str(homes / "keras"), FACTS.url):
+        for part in (
+            "mobilenet:V2:probe",
+            "net.h5",
+            "9 MB",
+            "named",
+            "weights",
+            str(homes / "keras" / "models"),
+            FACTS.url,
+        ):
             assert part in line
         assert "WEIGHTS=folder" in line and "WEIGHTS=none" in line and "\n" not in line
         assert ("OFFLINE=1" in line) is is_offline

@@ -41,17 +41,18 @@ def is_gone(trial: FrozenTrial, beats: Path) -> bool:
     """Return whether the process that runs a trial is certainly dead.
 
     On this machine its number and start time tell; of another machine, the file that its worker touches: its time is compared
-    with that of a file touched now, so the two clocks need not agree.
+    with that of a file touched now, so the two clocks need not agree. Where that file is not seen, the trial is silent since it
+    was taken.
 
     Args:
         beats: Folder of the files that workers touch.
     """
     signed = trial.user_attrs.get("owner")
     if not signed:
-        begun = trial.datetime_start
-        return begun is not None and (datetime.now() - begun).total_seconds() > OWNERLESS_SECONDS
+        return _seconds_since_taken(trial) > OWNERLESS_SECONDS
     if signed["host"] != socket.gethostname():
-        return _silent_seconds(beats, beat_name(signed)) > GRACE_SECONDS
+        silent = _silent_seconds(beats, beat_name(signed))
+        return (_seconds_since_taken(trial) if silent is None else silent) > GRACE_SECONDS
     if signed["boot"] != _boot_id():
         return True
     try:
@@ -61,19 +62,32 @@ def is_gone(trial: FrozenTrial, beats: Path) -> bool:
         return True
 
 
+def _seconds_since_taken(trial: FrozenTrial) -> float:
+    begun = trial.datetime_start
+    return 0.0 if begun is None else (datetime.now() - begun).total_seconds()
+
+
+def sign(trial: optuna.Trial, beats: Path) -> None:
+    """Note in a trial who runs it, after the first sign of life: whoever reads the one finds the other."""
+    signed = owner()
+    beats.mkdir(parents=True, exist_ok=True)
+    (beats / beat_name(signed)).touch()
+    trial.set_user_attr("owner", signed)
+
+
 def beat_name(signed: dict[str, Any]) -> str:
     """Return the name of the file that a worker touches."""
     return f"{signed['host']}-{signed['pid']}-{signed['started']}"
 
 
-def _silent_seconds(beats: Path, name: str) -> float:
+def _silent_seconds(beats: Path, name: str) -> float | None:
     now = beats / f".now-{socket.gethostname()}-{os.getpid()}"
     beats.mkdir(parents=True, exist_ok=True)
     now.touch()
     try:
         return now.stat().st_mtime - (beats / name).stat().st_mtime
     except FileNotFoundError:
-        return float("inf")
+        return None
     finally:
         now.unlink(missing_ok=True)
 

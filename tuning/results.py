@@ -29,7 +29,7 @@ def tuned_table(files: Sequence[Path]) -> str:
         "best strength, learning rate",
         f"default, {metric}",
         f"best trial, {metric}",
-        "paired difference",
+        "paired difference (rows only)",
         "taken",
     ]
     commands = dict.fromkeys(f"`{portable(facts['command'])}`" for facts in found)

@@ -18,9 +18,10 @@ from comp.spec import Candidate, Competition, Fit, Recipe
 from comp.tables import Tables, read_tables
 from comp.tasks import refuse_transcripts
 from comp.weights import NONE, WeightsFile, facts_of, fetch_weights, find_weights, may_download, not_to_be_had
+from folds.by_rule import for_rows
 from folds.cuts import bytes_of, choose_cut, feature_shapes
 from folds.dataset import Dataset
-from folds.prepare import fold_table, number_of_folds, read_photos, with_group
+from folds.prepare import check_seed, fold_table, number_of_folds, read_photos, rows_of_fit, with_group
 from folds.presets import DEFAULT_PRESET, check_preset, complete
 from folds.runs import RunPlan
 from tuning.space import Space, check_names, space_of
@@ -107,6 +108,7 @@ def read_tables_of(settings: Settings) -> Tables:
     Raises:
         BadInput: If anything asked for is unknown, impossible or not there.
     """
+    check_seed(settings.seed)
     if settings.trials < 1:
         raise BadInput(f"TRIALS={settings.trials}: expected a whole number from 1 on")
     if settings.minutes is not None and settings.minutes <= 0:
@@ -146,6 +148,7 @@ def _subject(asked: Candidate, settings: Settings, tables: Tables, engine: Engin
     weights = _weights(asked, settings)
     fit = asked.fit or _fit_of(asked, weights)
     candidate, recipe = complete(replace(asked, fit=fit), settings.preset, tables.competition)
+    recipe = for_rows(recipe, rows_of_fit(tables, number_of_folds(tables, settings.folds)))
     backbone = load_backbone(candidate.backbone)
     cuts: list[str] = []
     if fit == "tail":
@@ -210,16 +213,17 @@ def _with_cuts(
     shapes = feature_shapes(candidate, recipe.pixels, tables.competition.channels, engine)
     n_rows = len(tables.train), 0 if tables.test is None else len(tables.test)
     default = choose_cut(candidate, recipe, shapes, n_rows, settings.bank_gb, settings.cut)
+    recipe = replace(recipe, cut=default)
     if settings.cut:
-        return replace(recipe, cut=default), [default]
-    n_levels = len(_strengths(candidate, recipe, tables.competition))
+        return recipe, [default]
+    cuts = load_backbone(candidate.backbone).cuts.get(candidate.variant or "", ())
+    n_levels = len(_strengths(recipe, tables.competition, cuts))
     n_drawn = max(0, recipe.views - 2) * n_levels + min(recipe.views, 2)
     n_views = n_rows[0] * n_drawn + n_rows[1] * recipe.tta_views
-    cuts = load_backbone(candidate.backbone).cuts.get(candidate.variant or "", ())
     fitting = [cut for cut in cuts if n_views * bytes_of(shapes[cut]) <= settings.bank_gb * 1e9]
-    return replace(recipe, cut=default), list(dict.fromkeys([default, *fitting]))
+    return recipe, list(dict.fromkeys([default, *fitting]))
 
 
-def _strengths(candidate: Candidate, recipe: Recipe, competition: Competition) -> list[float]:
-    knobs = space_of("tail", recipe, competition, (), (recipe.cut,)).knobs
+def _strengths(recipe: Recipe, competition: Competition, cuts: Sequence[str]) -> list[float]:
+    knobs = space_of("tail", recipe, competition, (), cuts).knobs
     return [value for knob in knobs if knob.name == "strength" for value in knob.choices if value > 0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comp import typed
-from comp.console import relative, say
+from comp.console import relative, warn
 from comp.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _lock(path: Path) -> JournalFileSymlinkLock:
             super().acquire()
             n_cut = mend(path)
             if n_cut:
-                say(
+                warn(
                     f"journal {relative(path)}: its last line was torn, {n_cut} bytes were cut off; what was told before is kept"
                 )
             return True

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tuning.worker import Order
 
 MADE_FOR = "made_for"
+OPENED = "opened"  # how often the study was opened to be worked on
 SHOWN_DIFFERENCES = 3
 
 
@@ -59,7 +60,10 @@ def count(study: optuna.Study) -> Count:
 
 
 def open_study(order: Order) -> Study:
-    """Return the study of an order, made where it is not there yet, with a sampler of this worker's own seed.
+    """Return the study of an order, made where it is not there yet, with a sampler of this opening's own seed.
+
+    No two openings have the same seed, whichever command or machine they are of: two workers with one would ask for the same
+    first points. One command alone with one worker opens a study in the same order each time, and searches the same.
 
     Raises:
         BadInput: If its storage cannot be reached.
@@ -75,19 +79,20 @@ def open_study(order: Order) -> Study:
             load_if_exists=True,
         )
         _check(study, order)
-        n_trials = len(study.get_trials(deepcopy=False))
+        n_opened = study.user_attrs.get(OPENED, 0)
+        study.set_user_attr(OPENED, n_opened + 1)
         study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=8,
             n_ei_candidates=24,
             multivariate=True,
             constant_liar=True,
-            seed=_seed(order.seed, order.number, n_trials),
+            seed=_seed(order.seed, n_opened),
         )
         return study
 
 
 def _seed(*parts: int) -> int:
-    """Return a seed of a worker's own: two workers with one seed would ask for the same first points."""
+    """Return a seed that differs where any part does."""
     import numpy as np
 
     return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from comp.console import relative, say, show_facts, show_table
 from comp.engine import Engine, Event, Listener, n_cores, open_engine
 from comp.images import CACHE
-from folds.features import banks_of, trim
+from folds.features import trim, wanted_banks
 from folds.runs import RunPlan, tuning_dir
 from tuning.crew import Crew
 from tuning.honest import Finalist, Guard, Verdict, compare
@@ -128,10 +128,10 @@ def _make_room(session: Session, subject: Subject, base: RunPlan) -> None:
         return
     choices = {knob.name: knob.choices for knob in subject.space.knobs}
     keep = {
-        bank.key
+        bank.spec.key
         for strength in choices["strength"]
         for cut in choices.get("cut", (base.recipe.cut,))
-        for bank in banks_of(replace(base, recipe=replace(base.recipe, strength=strength, cut=cut)))
+        for bank in wanted_banks(replace(base, recipe=replace(base.recipe, strength=strength, cut=cut)), (), ())
     }
     trim(session.settings.cache_gb * 1e9, keep, CACHE)
 

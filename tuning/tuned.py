@@ -22,6 +22,7 @@ from tuning.storage import command_line
 from tuning.study import Count
 
 TUNED_VERSION = 1
+COVERS = "rows only"  # both sides have one seed: chance of training is not in the interval
 
 
 def write_tuned(subject: Subject, folder: Path, verdict: Verdict, counts: Count, facts: dict[str, Any]) -> Path:
@@ -46,6 +47,7 @@ def write_tuned(subject: Subject, folder: Path, verdict: Verdict, counts: Count,
                 "fold_seed": verdict.dataset.facts["fold_seed"],
                 "seed": verdict.seed,
                 "level_of_differences": round(verdict.level, 4),
+                "covers": COVERS,
             },
             "default": as_facts(verdict.default),
             "finalists": [as_facts(finalist) for finalist in verdict.others],
@@ -69,11 +71,11 @@ def verdict_line(verdict: Verdict) -> str:
         return "the default stays: the search found no other recipe"
     if verdict.chosen is verdict.default:
         words = _difference_words(best.difference, verdict.level)
-        is_worse = best.difference[2] < 0
-        return f"the default stays: the best of the search differs by {words}, which is {'worse' if is_worse else 'within the noise'}"
+        what = "worse" if best.difference[2] < 0 else "within the noise"
+        return f"the default stays: the best of the search differs by {words}, which is {what} ({COVERS})"
     assert verdict.chosen.difference
     words = _difference_words(verdict.chosen.difference, verdict.level)
-    return f"the tuned recipe is taken: on folds and a seed that the search never saw it differs by {words}"
+    return f"the tuned recipe is taken: on folds and a seed that the search never saw it differs by {words} ({COVERS})"
 
 
 def _difference_words(difference: tuple[float, float, float], level: float) -> str:
@@ -177,7 +179,8 @@ def _mismatch(
 def _space(candidate: Candidate, recipe: Recipe, competition: Competition) -> Space:
     assert candidate.fit is not None
     backbone = load_backbone(candidate.backbone)
-    return space_of(candidate.fit, recipe, competition, backbone.options, (recipe.cut,))
+    cuts = backbone.cuts.get(candidate.variant or "", ())  # all: which of them fit is not asked here
+    return space_of(candidate.fit, recipe, competition, backbone.options, cuts)
 
 
 def _without_cuts(space: dict[str, Any]) -> dict[str, Any]:

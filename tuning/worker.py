@@ -89,7 +89,7 @@ class Order:
 
 @dataclass
 class Patience:
-    """When a worker is to stop: after the fold where it was asked to, at once when its time is up."""
+    """When a worker is to stop: after the fold or the features in work where it was asked to, at once when its time is up."""
 
     deadline: float | None
     is_asked: bool = False
@@ -101,7 +101,7 @@ class Patience:
         return self.deadline is not None and time.time() >= self.deadline
 
     def ask(self, *_: Any) -> None:
-        """Note that the fold in work is to be the last."""
+        """Note that the fold in work, or the features of some photos, are to be the last."""
         self.is_asked = True
 
     def check(self) -> None:
@@ -112,12 +112,15 @@ class Patience:
             raise Stopped
 
     def listen(self, event: Event) -> None:
-        """End the trial in the middle of a fold; its last epoch is on disk."""
+        """End the trial in the middle of a fold, its last epoch is on disk; or between two jobs that compute features."""
+        from folds.features import EXTRACTION
         from tuning.objective import Stopped
 
         if event.kind == "note":
             say(event.value)
         if self.is_over and event.kind != "done":
+            raise Stopped
+        if self.is_asked and event.kind == "done" and event.job.function == EXTRACTION:
             raise Stopped
 
 
@@ -178,7 +181,7 @@ def take(study: optuna.Study, order: Order) -> Any:
 
     One worker at a time takes a trial, so no more than wanted are ever begun.
     """
-    from tuning.reaper import owner, reap
+    from tuning.reaper import reap, sign
     from tuning.storage import quiet_optuna
     from tuning.study import count, put_up_default
 
@@ -192,7 +195,7 @@ def take(study: optuna.Study, order: Order) -> Any:
         with quiet_optuna():
             put_up_default(study, order)
             trial = study.ask()
-            trial.set_user_attr("owner", owner())
+            sign(trial, order.beats)
         return trial
 
 
