@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -221,9 +222,17 @@ def extract_chunk(report: Report, spec: dict[str, Any], shas: list[str], cache_d
         store = ChunkStore(folder)
         missing = [sha for sha in shas if sha not in store]
         if missing:
+            began = time.monotonic()
             photos = view_of(ImageStore(bank.image_spec, Path(cache_dir)).gather(missing), missing, bank)
-            save_chunk(folder, missing, features_of(bank, photos), {})
+            features = features_of(bank, photos)
+            save_chunk(folder, missing, features, {"seconds": round(time.monotonic() - began, 2)})
     return len(missing)
+
+
+def seconds_of_bank(spec: BankSpec, cache_dir: Path = CACHE) -> float:
+    """Return the seconds of work that all features of a bank took, summed over jobs."""
+    markers = ChunkStore(spec.folder(cache_dir)).markers.values()
+    return float(sum(marker.get("seconds", 0.0) for marker in markers))
 
 
 def view_of(photos: np.ndarray, shas: Sequence[str], bank: BankSpec) -> np.ndarray:

@@ -15,7 +15,7 @@ from folds.oof import Predictions, text_score
 from folds.runs import fold_dir, run_dir
 from submissions.commands import show_next
 from submissions.plan import Plan, Settings
-from submissions.submit import Line, manifest_facts, run_seconds, show_results, test_scores
+from submissions.submit import Line, manifest_facts, run_seconds, seconds_in_all, show_results, test_scores
 from submissions.transcripts import Transcripts, transcribe
 from submissions.write import copy_to, facts_of_format, make_text_submission, write_submission
 
@@ -96,7 +96,7 @@ def submit_transcripts(plan: Plan, dataset: Dataset, predictions: Mapping[str, P
         "ensemble": together.facts(),
         "format": facts_of_format(plan.competition),
         "test": test_scores(plan, dataset, frame, lines[-1]),
-        "command_seconds": round(time.monotonic() - began, 1),
+        "command_seconds": seconds_in_all(plan, dataset, lines, time.monotonic() - began),
     }
     path = write_submission(frame, dataset, plan.competition, {**manifest_facts(plan, dataset, lines), **facts})
     show_next(plan)
