@@ -12,6 +12,7 @@ import pandas as pd
 
 from comp.console import relative, say, show_table
 from comp.engine import Engine, open_engine
+from comp.errors import BadInput
 from comp.images import CACHE
 from comp.sources import answers_of
 from comp.store import read_marker
@@ -121,6 +122,8 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
         from submissions.transcribe import check_settings
 
         check_settings(settings, preset.competition)
+    elif settings.lexicon != "auto":
+        raise BadInput(f"LEXICON={settings.lexicon}: {preset.competition.name} asks for no transcripts; leave it out")
     plan = with_tuned(preset, engine)
     show_plan(plan)
     preset = with_weights(preset)
