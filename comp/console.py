@@ -48,16 +48,16 @@ def relative(path: Path) -> str:
 
 
 def show_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1, n_whole: int = 0
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1, whole: int | None = None
 ) -> None:
-    """Print a table: the first `n_left` columns to the left, the others to the right; lines of the first `n_whole` stay whole."""
+    """Print a table: the first `n_left` columns to the left, the others to the right; lines of the column `whole` stay whole."""
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "left" if index < n_left else "right"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=index < n_whole)
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=index == whole)
     for row in rows:
         table.add_row(*row)
     console().print(table)

@@ -237,4 +237,4 @@ def show(rows: Sequence[Row]) -> None:
             lines.append([track, source, one.score, f"the catch: {one.catch}", "", ""])
     say()
     columns = ["track", "candidate", "score", "95 % interval", "seconds", "rows"]
-    show_table("tracks: out-of-fold, and on test labels where they are known", columns, lines, n_left=4, n_whole=2)
+    show_table("tracks: out-of-fold, and on test labels where they are known", columns, lines, n_left=4, whole=1)
