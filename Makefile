@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 COMP ?= specimens
 PY := .venv/bin/python
 
-variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS REPEATS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
+variables := COMP DATA DATA_ROOT ALLOW_MISSING BACKBONES PRESET FOLDS GROUP SEED SEEDS REPEATS JOBS ENGINE WEIGHTS OFFLINE PRECISION CUT CACHE_GB BANK_GB PHYLUM BAGS WITH LEXICON OUT YES FILE MESSAGE DRY_RUN AGAIN LEDGER ARGS
 variables += RUN OWNER IMAGES TOP TRIALS MINUTES STORAGE PRUNER TUNED
 variables += TRACKS README
 unexport $(variables)
@@ -148,6 +148,7 @@ lock_options = --quiet --universal --python-version 3.11 --extra dev --no-header
 #: PHYLUM=auto        the condition column: auto, no, decode, input or split
 #: BAGS=20            greedy selection in so many bags besides
 #: WITH="a b"         predictions of other tools, admitted by add-run, in the ensemble too
+#: LEXICON=auto       words that transcripts are decoded with: auto (those of other folds), no, or a file, one a line
 #: TRACKS="a b"       what bench scores: tracks or competitions (default all whose data are there)
 #: README=README.md   bench writes its table between the marks of this file too
 #: TRIALS=40          how many trials a study shall have finished, pruned ones too
@@ -187,7 +188,7 @@ bench_options = $(call option,PRESET,preset) $(call option,WEIGHTS,weights) $(ca
   $(call flag,OFFLINE,offline) $(call option,PRECISION,precision)
 training_options = $(fit_options) $(call option,SEEDS,seeds) $(call option,REPEATS,repeats) \
   $(call option,ENGINE,engine) $(call option,TUNED,tuned) \
-  $(call option,PHYLUM,phylum) $(call option,BAGS,bags) $(call option,WITH,with)
+  $(call option,PHYLUM,phylum) $(call option,BAGS,bags) $(call option,WITH,with) $(call option,LEXICON,lexicon)
 tuning_options = $(fit_options) $(call option,TRIALS,trials) $(call option,MINUTES,minutes) $(call option,STORAGE,storage) \
   $(call option,PRUNER,pruner)
 

@@ -113,7 +113,7 @@ def run_study(objective: Objective) -> tuple[optuna.Study, list[float]]:
     """Run a small study; return it and the seconds of each trial."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=1, n_startup_trials=8)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
     study.enqueue_trial(objective.space.nearest(objective.base.recipe), user_attrs={IS_DEFAULT: True})
     seconds: list[float] = []

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from comp.engine import Event, Job, Listener
-from comp.errors import FoldboardError
+from comp.errors import BadInput, FoldboardError
 from comp.store import disk_full_is_one_line, key_of
 
 if TYPE_CHECKING:
@@ -52,14 +52,17 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: the first column to the left, the others to the right."""
+def show_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1, whole: int | None = None
+) -> None:
+    """Print a table: the first `n_left` columns to the left, the others to the right; lines of the column `whole` stay whole."""
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if index < n_left else "right"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=index == whole)
     for row in rows:
         table.add_row(*row)
     console().print(table)
@@ -168,7 +171,7 @@ def run(app: Callable[[], None]) -> None:
     """
     try:
         with disk_full_is_one_line(Path.cwd()):
-            app()
+            _with_usage_in_one_line(app)()
     except FoldboardError as error:
         _fail(f"error: {error}", error.exit_status)
     except KeyboardInterrupt:
@@ -189,6 +192,31 @@ def _said_by_the_system(error: OSError) -> str:
     what = f"{error.strerror or error}" or type(error).__name__
     place = f": {' -> '.join(paths)}" if paths else ""
     return f"{type(error).__name__}, {what}{place}; what was finished is kept, mend this and run the same command again"
+
+
+def _with_usage_in_one_line(app: Callable[[], None]) -> Callable[[], None]:
+    """Return a command line that refuses words it cannot take with BadInput, where typer itself prints a panel; others as they are."""
+    from typer import Abort, Typer, TyperException
+
+    if not isinstance(app, Typer):
+        return app
+
+    def run_it() -> None:
+        try:
+            sys.exit(app(standalone_mode=False) or 0)  # what comes back is the status of typer.Exit, or None
+        except TyperException as error:
+            said, context = error.format_message(), getattr(error, "ctx", None)
+            if not said:  # no words at all: the help was shown
+                sys.exit(error.exit_code)
+            # typer 0.29 leaves out what was given
+            told: list[Any] = getattr(error.__cause__, "errors", list)()
+            given = f" (given: {told[0]['input']!r})" if told else ""
+            where = f"; `{context.command_path} --help` shows what is expected" if context else ""
+            raise BadInput(f"{said.rstrip('.')}{given}{where}") from error
+        except Abort as error:  # a question that nobody answered
+            raise BadInput("no answer, so nothing was done; give it, or YES=1") from error
+
+    return run_it
 
 
 def _fail(line: str, exit_status: int) -> None:

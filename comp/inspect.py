@@ -22,13 +22,14 @@ LISTED = 3
 
 
 def inspect(tables: Tables, engine: Engine, out_dir: Path) -> Path:
-    """Print what was found in the tables and photos and write a contact sheet, one photo a class; return its path."""
+    """Print what was found in the tables and photos; write the counts of all classes and a contact sheet; return its path."""
     test = [] if tables.test is None else tables.test["path"].tolist()
     paths = [*tables.train["path"].tolist(), *test]
     with progress("photos", len(set(paths)), "photos") as listener:
         found = cache_images(tables.data_dir, paths, [SHEET, THUMBNAIL], engine, listener, CACHE)
     photos = dict(zip(paths, found, strict=True))
     _show_counts(tables)
+    _write_counts(tables, out_dir / "classes.csv")
     _show_photos(list(photos.values()))
     _show_unreadable(photos, out_dir)
     _show_twins(tables, photos)
@@ -53,6 +54,15 @@ def _show_counts(tables: Tables) -> None:
         by = tables.train.groupby("condition")["label"].agg(["size", "nunique"]).sort_values("size", ascending=False)
         rows = [[str(name), f"{row['size']:,}", str(row["nunique"])] for name, row in by.iterrows()]
         show_table("", [str(tables.competition.condition_column), "train rows", "classes"], rows)
+
+
+def _write_counts(tables: Tables, path: Path) -> None:
+    """Write the train rows of each class, and of each phylum in it where the competition knows one, in order."""
+    names = {"label": "class", "condition": str(tables.competition.condition_column)}
+    by = [name for name in names if name in tables.train]
+    counts = tables.train.groupby(by).size().rename("rows").reset_index()
+    write_text(path, counts.rename(columns=names).to_csv(index=False, lineterminator="\n"))
+    say(f"train rows of every class: in {relative(path)}")
 
 
 def _named(counts: object) -> str:

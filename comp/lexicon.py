@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from comp.errors import BadInput
 from comp.text_metrics import composed
 
 END = "\n"
@@ -15,18 +17,23 @@ LETTERS = 3  # a letter is judged by the two before it
 
 
 class Lexicon:
-    """A prior over texts, learnt from transcripts and from nothing else.
+    """A prior over texts, learnt from transcripts; or of a list of words, of which transcripts tell how much it lacks.
 
     A text is one that was seen, by its share, or a new one: then by its letters, each after the two before it. The share of new
     texts is that of texts that were seen once (Good 1953, "The population frequencies of species and the estimation of
-    population parameters", Biometrika 40).
+    population parameters", Biometrika 40); beside a list, that of texts it lacks.
+
+    Args:
+        texts: Transcripts.
+        listed: Words with how often each is written; None takes the transcripts themselves.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.counts = Counter(composed(text) for text in texts)
-        self.total = sum(self.counts.values())
-        n_once = sum(1 for count in self.counts.values() if count == 1)
-        self.share_of_new = (n_once + 1) / (self.total + 2)
+    def __init__(self, texts: Iterable[str], listed: Mapping[str, int] | None = None) -> None:
+        seen = Counter(composed(text) for text in texts)
+        self.counts = seen if listed is None else Counter(listed)
+        self.total = self.counts.total()
+        n_new = sum(count for text, count in seen.items() if (count == 1 if listed is None else text not in listed))
+        self.share_of_new = (n_new + 1) / (seen.total() + 2)
 
     @cached_property
     def words(self) -> list[str]:
@@ -81,3 +88,25 @@ def _in_context(text: str) -> list[tuple[str, str]]:
     """Return each letter of a text, and its end, with the two letters before it."""
     padded = END * (LETTERS - 1) + text + END
     return [(padded[i : i + LETTERS - 1], padded[i + LETTERS - 1]) for i in range(len(text) + 1)]
+
+
+def read_list(path: Path) -> dict[str, int]:
+    """Return the words of a list, one a line: each as usual as the others, or with a tab and how often it is written.
+
+    Raises:
+        BadInput: If there is no such file, it holds no word, or what stands behind a tab is no count.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"LEXICON={path}: expected auto, no, or a file of words, one a line ({error})") from error
+    words: Counter[str] = Counter()
+    for number, line in enumerate(lines, start=1):
+        word, _, count = (part.strip() for part in line.partition("\t"))
+        if count and not (count.isdecimal() and int(count)):
+            raise BadInput(f"LEXICON={path} line {number}: {count!r} behind the tab, expected a whole number from 1 on")
+        if word:
+            words[composed(word)] += int(count or 1)
+    if not words:
+        raise BadInput(f"LEXICON={path}: it holds no word, expected one a line")
+    return dict(words)

@@ -20,6 +20,11 @@ def machine_class(jobs: int | None = None) -> str:
     return f"{gpu_name() or cores}{at_once}, {backend_name()}"
 
 
+def trains_on_gpu() -> bool:
+    """Return whether there is a GPU and the Keras backend that is used here with one: JAX."""
+    return backend_name() == "jax" and bool(gpu_name())
+
+
 def gpu_name() -> str:
     """Return the name of the first NVIDIA GPU that the system tells of, or the empty string."""
     tool = shutil.which("nvidia-smi")

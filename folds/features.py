@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -255,10 +256,19 @@ def extract_chunk(report: Report, spec: dict[str, Any], cuts: list[str], shas: l
         stores = [ChunkStore(folder) for folder in folders]
         missing = [sha for sha in shas if not all(sha in store for store in stores)]
         if missing:
+            began = time.monotonic()
             photos = view_of(ImageStore(bank.image_spec, Path(cache_dir)).gather(missing), missing, bank)
-            for folder, features in zip(folders, features_at(bank, cuts, photos), strict=True):
-                save_chunk(folder, missing, features, {})
+            computed = features_at(bank, cuts, photos)
+            share = round((time.monotonic() - began) / len(cuts), 2)
+            for folder, features in zip(folders, computed, strict=True):
+                save_chunk(folder, missing, features, {"seconds": share})
     return len(missing)
+
+
+def seconds_of_bank(spec: BankSpec, cache_dir: Path = CACHE) -> float:
+    """Return the seconds of work that all features of a bank took, summed over jobs."""
+    markers = ChunkStore(spec.folder(cache_dir)).markers.values()
+    return float(sum(marker.get("seconds", 0.0) for marker in markers))
 
 
 def view_of(photos: np.ndarray, shas: Sequence[str], bank: BankSpec) -> np.ndarray:

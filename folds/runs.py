@@ -7,6 +7,7 @@ runs/<competition>/<data8>/            table.csv, folds.csv, dataset.json
     submissions/<hash8>.csv and .json
     tuning/<candidate>/                study.journal, logs and signs of life of its workers
     tuned/<candidate>.json             what a study found
+    lexicons/<sha8>.txt                lists of words that transcripts were decoded with
 runs/ledger.csv
 """
 
@@ -115,6 +116,11 @@ def fold_dir(run: Path, fold: int) -> Path:
 def views_dir(run: Path, name: str) -> Path:
     """Return the folder of what a run says of some rows by view: `fold-<k>`, or `test-<n>` for the mean of n views."""
     return run / "views" / name
+
+
+def lexicon_path(dataset: Path, sha8: str) -> Path:
+    """Return where a list of words lies that transcripts were decoded with."""
+    return dataset / "lexicons" / f"{sha8}.txt"
 
 
 def repeat_mark(dataset: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from comp.candidates import parse_candidates
 from comp.errors import BadInput
+from comp.machine import trains_on_gpu
 from comp.registry import load_competition
 from comp.spec import Competition
 from comp.tables import find_data_dir, what_lacks
@@ -46,10 +47,21 @@ def _put(competition: Competition, settings: Settings) -> str:
 
 
 def candidates_of(entry: Entry, settings: Settings) -> tuple[str, list[str]]:
-    """Return what is trained, as BACKBONES takes it, and a line for each candidate that is left out for want of weights."""
+    """Return what is trained, as BACKBONES takes it, and a line for each of the track's own candidates that is left out.
+
+    What the person named is returned as it is: nothing else is ever trained in its place.
+    """
+    if settings.backbones is not None:
+        return settings.backbones, []
     ways = Ways(folder=settings.weights, is_offline=settings.offline, precision=settings.precision)
+    more = entry.on_gpu.get(settings.preset, "")
     kept, notes = [], []
-    for candidate in parse_candidates(settings.backbones or entry.candidates[settings.preset]):
+    if more and not trains_on_gpu():
+        notes.append(
+            f"{more} left out: too long for two cores; taken with a GPU and KERAS_BACKEND=jax, or by BACKBONES="
+        )
+        more = ""
+    for candidate in parse_candidates(f"{entry.candidates[settings.preset]} {more}"):
         _, why_not = weights_of(candidate, ways, is_named=False)
         if why_not:
             notes.append(f"{candidate} left out: {why_not}")

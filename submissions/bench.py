@@ -4,6 +4,7 @@
     runs/bench/<UTC>.json    preset, machine, date, command: what a table needs to be read
 
 `kind` is `candidate` and `ensemble` (out-of-fold), or `test` (the CSV against labels that were known and opened at the end).
+The track of an embedded sample says that it is one, and so stands beside nothing that was published.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from comp.console import relative, say, show_table
@@ -20,11 +22,14 @@ from comp.store import read_json, write_json, write_text
 from comp.tracks import TRACKS, Entry, Track
 from folds.runs import RUNS
 from submissions.available import Place, candidates_of, find_place
+from submissions.bench_table import by_track, place_of
 from submissions.plan import Settings
 from submissions.submit import submit
 
 MISSING = 3  # exit status: TRACKS named a competition without data, or nothing ran
 FAILED = 4
+LONGEST_CANDIDATE = 30  # about, in characters
+SAMPLE = " (embedded sample)"  # behind the track's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,8 @@ class Row:
 
     Attributes:
         kind: `candidate`, `ensemble` or `test`.
-        seconds: Of a candidate, the work of its folds summed over jobs; of all else, the whole command.
+        seconds: Of a candidate, the work of its folds summed over jobs; of all else, the whole command, with what work it
+            found stored.
         rows: Rows that are scored.
         csv: The submission that it belongs to.
     """
@@ -63,7 +69,8 @@ class Outcome:
 def bench(asked: str | None, settings: Settings) -> Outcome:
     """Run the tracks that are asked for, or all, as far as their data are there; without any data, the embedded samples.
 
-    What has no data is left out by name. A track that fails is told, and the others run.
+    What has no data is left out by name. A track that fails is told, and the others run. The CSV is written anew after each, so
+    that nothing that ends the command loses what was scored. What tuning found is left out: a track is the same for everyone.
 
     Args:
         asked: What TRACKS says: tracks or competitions.
@@ -84,12 +91,12 @@ def bench(asked: str | None, settings: Settings) -> Outcome:
         say("no data at all: the embedded samples stand in; scikit-learn's digits are in the place of MNIST")
         runnable = [(track, track.sample, Place()) for track in tracks if track.sample]
     once = {entry.competition: (track, entry, place) for track, entry, place in runnable}
-    rows, n_failed = _run_all(list(once.values()), settings)
-    path = _write(rows, settings) if rows else None
+    path = RUNS / "bench" / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.csv"
+    rows, n_failed = _run_all(list(once.values()), settings, path)
     if rows:
-        show(rows, tracks)
+        show(rows)
     status = FAILED if n_failed else MISSING if is_lacking or not rows else 0
-    return Outcome(rows, path, status)
+    return Outcome(rows, path if rows else None, status)
 
 
 def chosen_tracks(asked: str | None) -> list[Track]:
@@ -125,17 +132,23 @@ def _tell_left_out(found: Sequence[tuple[Track, Entry, Place]]) -> None:
             say(f"track {track.name}: {entry.competition} left out: {place.why_not}")
 
 
-def _run_all(runnable: Sequence[tuple[Track, Entry, Place]], settings: Settings) -> tuple[list[Row], int]:
+def _run_all(runnable: Sequence[tuple[Track, Entry, Place]], settings: Settings, path: Path) -> tuple[list[Row], int]:
     rows: list[Row] = []
     n_failed = 0
     for number, (track, entry, place) in enumerate(runnable, start=1):
-        say(f"\n[{number}/{len(runnable)}] track {track.name}, {entry.competition}: {track.title}")
+        say(f"\n[{number}/{len(runnable)}] track {_called(track, entry)}, {entry.competition}: {track.title}")
         try:
             rows += _run(track, entry, place, settings)
         except FoldboardError as error:  # one track's trouble is no reason to lose the others
             n_failed += 1
             say(f"track {track.name}: {entry.competition} failed: {' '.join(str(error).split())}")
+        if rows:
+            _write(rows, path, settings)
     return rows, n_failed
+
+
+def _called(track: Track, entry: Entry) -> str:
+    return f"{track.name}{SAMPLE if entry is track.sample else ''}"
 
 
 def _run(track: Track, entry: Entry, place: Place, settings: Settings) -> list[Row]:
@@ -150,9 +163,9 @@ def _run(track: Track, entry: Entry, place: Place, settings: Settings) -> list[R
         backbones=candidates,
         folds=settings.folds or entry.folds.get(settings.preset),
         allow_missing=True,
+        tuned="no",
     )
-    path = submit(own)
-    return rows_of(track.name, path)
+    return rows_of(_called(track, entry), submit(own))
 
 
 def rows_of(track: str, path: Path) -> list[Row]:
@@ -186,45 +199,42 @@ def name_of(run: dict[str, Any]) -> str:
     return ":".join(str(part) for part in parts if part)
 
 
-def _write(rows: Sequence[Row], settings: Settings) -> Path:
+def _write(rows: Sequence[Row], path: Path, settings: Settings) -> None:
     import pandas as pd
 
     from comp.machine import machine_class
     from comp.typed import command_line
 
-    now = time.gmtime()
-    path = RUNS / "bench" / f"{time.strftime('%Y%m%dT%H%M%SZ', now)}.csv"
     table = pd.DataFrame([asdict(row) for row in rows])
     facts = {
         "preset": settings.preset,
         "machine": machine_class(settings.jobs),
-        "date": time.strftime("%Y-%m-%d", now),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "command": command_line(),
     }
     write_json(path.with_suffix(".json"), facts)
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
-    return path
 
 
-def show(rows: Sequence[Row], tracks: Sequence[Track]) -> None:
-    """Print the table of all scores, and under it what others published of the same tasks, with the catch."""
-    lines = [
-        [
-            row.track,
-            row.competition,
-            row.candidate if row.kind == "candidate" else f"{row.kind} ({row.candidate})",
-            row.metric,
-            f"{row.score:.4f}",
-            "" if row.low is None else f"{row.low:.4f} to {row.high:.4f}",
-            f"{row.seconds:.0f}",
-            f"{row.rows:,}",
-        ]
-        for row in rows
-    ]
+def show(rows: Sequence[Row]) -> None:
+    """Print one table: the scores of each track, then what others published of the same task, with the source and the catch."""
+    lines = []
+    for track, groups, published in by_track([asdict(row) for row in rows]):
+        for group in groups:
+            first = group[0]
+            lines.append(
+                [
+                    place_of(first),
+                    first["candidate"] if first["kind"] == "candidate" else f"{first['kind']} ({first['candidate']})",
+                    "\n".join(f"{row['metric']} {row['score']:.4f}" for row in group),
+                    "\n".join("" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}" for row in group),
+                    f"{first['seconds']:.0f}",
+                    f"{first['rows']:,}",
+                ]
+            )
+        for one in published:
+            source = fill(f"published: {one.source}", LONGEST_CANDIDATE, break_long_words=False)
+            lines.append([track, source, one.score, f"the catch: {one.catch}", "", ""])
     say()
-    columns = ["track", "competition", "candidate", "metric", "ours", "95 % interval", "seconds", "rows"]
-    show_table("tracks: out-of-fold, and on test labels where they are known", columns, lines)
-    ran = {row.track for row in rows}
-    for track in tracks:
-        for one in track.published if track.name in ran else ():
-            say(f"published, {track.name}: {one.score} ({one.source}); the catch: {one.catch}")
+    columns = ["track", "candidate", "score", "95 % interval", "seconds", "rows"]
+    show_table("tracks: out-of-fold, and on test labels where they are known", columns, lines, n_left=4, whole=1)

@@ -24,7 +24,10 @@ def bench(
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16 (PRECISION).")] = None,
     readme: Annotated[Path | None, typer.Option(help="Markdown file whose table is written too.")] = None,
 ) -> None:
-    """Score the benchmark tracks whose data are there, beside published numbers; the table's CSV is the last line."""
+    """Score the benchmark tracks whose data are there, beside published numbers; the table's CSV is the last line.
+
+    What tuning found is left out.
+    """
     from comp.console import last_line
     from comp.errors import BadInput
     from submissions.bench import MISSING, bench

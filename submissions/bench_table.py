@@ -8,40 +8,56 @@ from typing import Any
 
 from comp.errors import BadInput
 from comp.marks import Marks, markdown
-from comp.registry import load_competition
 from comp.store import read_json
 from comp.tables import read_csv
-from comp.tracks import TRACKS
+from comp.tracks import TRACKS, Published
 from comp.typed import portable
 
 MARKS = Marks("<!-- bench: written by `make bench` -->", "<!-- end of bench -->")
-COLUMNS = ("track", "candidate", "ours, 95 % interval", "rows", "time", "preset, machine, date")
+COLUMNS = (
+    "track",
+    "candidate, or who published",
+    "score, 95 % interval",
+    "rows",
+    "time",
+    "preset, machine, date, or the catch",
+)
 
 
 def bench_tables(files: Sequence[Path]) -> str:
-    """Return Markdown: a table with a row for each candidate, ensemble and test score, then what was published, then commands.
+    """Return Markdown: a row for each candidate, ensemble and test score, what was published under its track's, then commands.
 
     Raises:
         BadInput: If a file lacks its facts beside it.
     """
-    runs = [_read(file) for file in files]
-    table = markdown(COLUMNS, [_row(group, facts) for rows, facts in runs for group in _grouped(rows)])
-    ran = {row["track"] for rows, _ in runs for row in rows}
-    published = [
-        [track.name, one.score, one.source, one.catch]
-        for track in TRACKS
-        for one in (track.published if track.name in ran else ())
-    ]
-    commands = dict.fromkeys(f"`{portable(facts['command'])}`" for _, facts in runs)
-    return "\n".join(
-        [
-            table,
-            "",
-            markdown(("track", "published", "source", "catch"), published),
-            "",
-            f"Written from {', '.join(commands)}.",
+    runs = {str(file): _read(file) for file in files}
+    lines = []
+    for track, groups, published in by_track(
+        [{**row, "file": file} for file, (rows, _) in runs.items() for row in rows]
+    ):
+        lines += [_row(group, runs[group[0]["file"]][1]) for group in groups]
+        lines += [
+            [track, f"published: {one.source}", one.score, "", "", f"the catch: {one.catch}"] for one in published
         ]
-    )
+    commands = dict.fromkeys(f"`{portable(facts['command'])}`" for _, facts in runs.values())
+    return "\n".join([markdown(COLUMNS, lines), "", f"Written from {', '.join(commands)}."])
+
+
+def by_track(
+    rows: Sequence[dict[str, Any]],
+) -> list[tuple[str, list[list[dict[str, Any]]], tuple[Published, ...]]]:
+    """Return each track's name in the order of the rows, its rows, those of one candidate together, and what was published of it.
+
+    Nothing was published of an embedded sample.
+    """
+    published = {track.name: track.published for track in TRACKS}
+    names = dict.fromkeys(row["track"] for row in rows)
+    return [(name, _grouped([row for row in rows if row["track"] == name]), published.get(name, ())) for name in names]
+
+
+def place_of(row: dict[str, Any]) -> str:
+    """Return what tables call a row's track, with its competition where that has another name."""
+    return str(row["track"]) if row["track"] == row["competition"] else f"{row['track']}: {row['competition']}"
 
 
 def _read(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -55,20 +71,21 @@ def _read(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def _grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return the rows in their order, those of one candidate together: each has one row a metric."""
+    """Return the rows in their order, those of one candidate of one file together: each has one row a metric."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in ("track", "competition", "kind", "candidate")), []).append(row)
+        groups.setdefault(tuple(row.get(name, "") for name in ("file", "competition", "kind", "candidate")), []).append(
+            row
+        )
     return list(groups.values())
 
 
 def _row(group: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[str]:
     first = group[0]
-    track = first["track"] if first["track"] == first["competition"] else f"{first['track']}: {first['competition']}"
     names = {"candidate": first["candidate"], "ensemble": "**ensemble**", "test": "**ensemble**, test labels"}
     seconds, is_job = float(first["seconds"]), first["kind"] == "candidate"
     return [
-        f"{track}{_stands_in(first['competition'])}",
+        place_of(first),
         names[first["kind"]],
         "<br>".join(_score(row) for row in group),
         f"{int(first['rows']):,}",
@@ -80,11 +97,6 @@ def _row(group: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[str]:
 def _score(row: dict[str, Any]) -> str:
     ends = f" ({float(row['low']):.3f} to {float(row['high']):.3f})" if row["low"] and row["high"] else ""
     return f"{row['metric']} {float(row['score']):.4f}{ends}"
-
-
-def _stands_in(competition: str) -> str:
-    """Return words that mark an embedded sample as one."""
-    return " (embedded sample)" if load_competition(competition).sample else ""
 
 
 def write_bench_table(readme: Path, files: Sequence[Path]) -> Path:

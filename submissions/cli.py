@@ -44,6 +44,7 @@ Phylum = Annotated[str, typer.Option(help="The condition column: auto, no, decod
 Bags = Annotated[int, typer.Option(help="Try greedy selection in this many bags too; 0: without (BAGS).")]
 With = Annotated[str | None, typer.Option("--with", help='Admitted outside predictions "name ..." (WITH).')]
 Data8 = Annotated[str | None, typer.Option(help="Which fold table, where a competition has several here.")]
+Lexicon = Annotated[str, typer.Option(help="Words of transcripts: auto, no, or a file, one a line (LEXICON).")]
 Tuned = Annotated[str, typer.Option(help="yes, or no: leave out what tuning found (TUNED).")]
 Readme = Annotated[Path | None, typer.Option(help="Markdown file whose marks the table is written between, too.")]
 Out = Annotated[Path | None, typer.Option(help="Where a copy of the CSV and its manifest is wanted (OUT).")]
@@ -74,6 +75,7 @@ def submit(
     bags: Bags = 0,
     with_runs: With = None,
     tuned: Tuned = "yes",
+    lexicon: Lexicon = "auto",
     out: Out = None,
 ) -> None:
     """Run the whole job: photos in, checked CSV out; its path is the last line."""
@@ -108,6 +110,7 @@ def train(
     bags: Bags = 0,
     with_runs: With = None,
     tuned: Tuned = "yes",
+    lexicon: Lexicon = "auto",
 ) -> None:
     """Do the same up to the out-of-fold tables, and write no CSV; the folder of the runs is the last line."""
     from comp.console import last_line

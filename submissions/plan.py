@@ -69,6 +69,7 @@ class Settings:
     bags: int = 0
     with_runs: str | None = None
     tuned: str = "yes"
+    lexicon: str = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

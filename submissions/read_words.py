@@ -20,7 +20,7 @@ from folds.prepare import bar_if
 from folds.runs import plan_of
 from submissions.predict import NewPhotos
 from submissions.stored import check_competition, read_manifest, stored_runs
-from submissions.transcripts import Decoder, read_new, usual_text
+from submissions.transcripts import AUTO, Decoder, read_new, usual_text
 
 
 def read_words(photos: NewPhotos, competition: Competition, file: Path, engine: Engine, top: int, out: Path) -> Path:
@@ -48,7 +48,8 @@ def read_words(photos: NewPhotos, competition: Competition, file: Path, engine: 
     shas = {row_id: found.sha for row_id, found in zip(photos.ids, facts, strict=True) if not found.unreadable}
     frames = _frames(runs, dataset, shas, engine) if shas else []
     texts = dict.fromkeys(photos.ids, usual_text(dataset))
-    texts |= read_new(dataset, frames, list(shas), Decoder(**manifest["ensemble"]["decoder"]))
+    told = manifest["ensemble"]
+    texts |= read_new(dataset, frames, list(shas), Decoder(**told["decoder"]), told.get("lexicon", AUTO))
     n_bad = len(facts) - len(shas)
     if n_bad:
         say(f"{n_bad} of {len(facts)} pictures cannot be read, they get the text that is written most often")

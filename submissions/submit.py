@@ -12,13 +12,14 @@ import pandas as pd
 
 from comp.console import relative, say, show_table
 from comp.engine import Engine, open_engine
+from comp.errors import BadInput
 from comp.images import CACHE
 from comp.sources import answers_of
 from comp.store import read_marker
 from comp.typed import command_line
 from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished_folds
 from folds.dataset import Dataset
-from folds.features import fill_banks, trim, wanted_banks
+from folds.features import fill_banks, seconds_of_bank, trim, wanted_banks
 from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
@@ -69,7 +70,7 @@ def submit(settings: Settings) -> Path:
         "format": facts_of_format(plan.competition),
         "test": test,
         **repeats,
-        "command_seconds": round(time.monotonic() - began, 1),
+        "command_seconds": seconds_in_all(plan, dataset, lines, time.monotonic() - began),
     }
     path = write_submission(frame, dataset, plan.competition, {**manifest_facts(plan, dataset, lines), **facts})
     show_next(plan)
@@ -121,6 +122,8 @@ def train_all(settings: Settings) -> tuple[Plan, Dataset, dict[str, Predictions]
         from submissions.transcribe import check_settings
 
         check_settings(settings, preset.competition)
+    elif settings.lexicon != "auto":
+        raise BadInput(f"LEXICON={settings.lexicon}: {preset.competition.name} asks for no transcripts; leave it out")
     plan = with_tuned(preset, engine)
     show_plan(plan)
     preset = with_weights(preset)
@@ -207,6 +210,27 @@ def run_seconds(dataset: Dataset, run: RunPlan) -> float:
     """Return the seconds of work that a run's folds took, summed over its jobs."""
     markers = [read_marker(fold_dir(run_dir(dataset.folder, run), fold)) for fold in range(dataset.n_folds)]
     return float(sum(marker["seconds"] for marker in markers if marker))
+
+
+def seconds_in_all(plan: Plan, dataset: Dataset, lines: list[Line], seconds: float) -> float:
+    """Return how long the whole job takes: this command, or the work behind its runs shared by the jobs, whichever is longer.
+
+    A command that was killed and goes on, or takes runs and features as they are stored, would else look quick.
+
+    Args:
+        lines: A line for each run, the lines of means and of the ensemble among them.
+        seconds: What this command took.
+    """
+    if "://" in plan.settings.engine:  # how many jobs an engine elsewhere has side by side is not known
+        return round(seconds, 1)
+    banks = {
+        bank.spec
+        for run in plan.runs(dataset.data8)
+        if run.candidate.fit in ("probe", "tail")
+        for bank in wanted_banks(run, (), ())
+    }
+    work = sum(line.seconds for line in lines if line.run) + sum(seconds_of_bank(bank, CACHE) for bank in banks)
+    return round(max(seconds, work / plan.n_jobs), 1)
 
 
 def show_results(plan: Plan, lines: list[Line]) -> None:

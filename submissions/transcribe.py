@@ -8,15 +8,16 @@ from pathlib import Path
 
 from comp.console import say, show_table
 from comp.errors import BadInput
+from comp.lexicon import read_list
 from comp.spec import Competition
-from comp.store import read_marker
+from comp.store import read_marker, sha256_of, write_bytes
 from folds.dataset import Dataset
 from folds.oof import Predictions, text_score
-from folds.runs import fold_dir, run_dir
+from folds.runs import fold_dir, lexicon_path, run_dir
 from submissions.commands import show_next
 from submissions.plan import Plan, Settings
-from submissions.submit import Line, manifest_facts, run_seconds, show_results, test_scores
-from submissions.transcripts import Transcripts, transcribe
+from submissions.submit import Line, manifest_facts, run_seconds, seconds_in_all, show_results, test_scores
+from submissions.transcripts import AUTO, NO, Transcripts, transcribe
 from submissions.write import copy_to, facts_of_format, make_text_submission, write_submission
 
 
@@ -24,8 +25,10 @@ def check_settings(settings: Settings, competition: Competition) -> None:
     """Do nothing if no more is asked for than transcripts have.
 
     Raises:
-        BadInput: If outside predictions, bags, a cut or repeats are asked for.
+        BadInput: If outside predictions, bags, a cut or repeats are asked for, or LEXICON names no list of words.
     """
+    if settings.lexicon not in (AUTO, NO):
+        read_list(Path(settings.lexicon))
     asked = {"WITH": settings.with_runs, "BAGS": settings.bags, "CUT": settings.cut}
     asked |= {"REPEATS": settings.repeats if settings.repeats > 1 else 0}
     for name, value in asked.items():
@@ -35,17 +38,28 @@ def check_settings(settings: Settings, competition: Competition) -> None:
             )
 
 
+def kept_lexicon(dataset: Dataset, asked: str) -> str:
+    """Return what LEXICON means, a file's words kept beside the runs: the same CSV is made from them whatever becomes of the file."""
+    if asked in (AUTO, NO):
+        return asked
+    words = Path(asked).read_bytes()
+    sha8 = sha256_of(words)[:8]
+    write_bytes(lexicon_path(dataset.folder, sha8), words)
+    return sha8
+
+
 def read_together(
     plan: Plan, dataset: Dataset, predictions: Mapping[str, Predictions]
 ) -> tuple[Transcripts, list[Line]]:
     """Return the texts of all runs together, and a line for each run and for the ensemble, which comes last."""
     metrics = (plan.competition.metric, *plan.competition.also)
-    together = transcribe(dataset, predictions, plan.competition.metric)
+    lexicon = kept_lexicon(dataset, plan.settings.lexicon)
+    together = transcribe(dataset, predictions, metrics[0], lexicon=lexicon)
     lines = []
     for run in plan.runs(dataset.data8):
-        alone = (
-            together if len(predictions) == 1 else transcribe(dataset, {run.name: predictions[run.name]}, metrics[0])
-        )
+        alone = together
+        if len(predictions) > 1:
+            alone = transcribe(dataset, {run.name: predictions[run.name]}, metrics[0], lexicon=lexicon)
         name = f"{run.candidate} seed {run.seed}" if len(plan.seeds) > 1 else f"{run.candidate}"
         scores = {name: text_score(dataset, alone.oof, name) for name in metrics}
         lines.append(Line(name, scores, run_seconds(dataset, run), run))
@@ -62,7 +76,8 @@ def show_transcripts(plan: Plan, dataset: Dataset, together: Transcripts) -> Non
     ]
     show_table("decodings, each over all rows", ["decoding", *metrics], rows)
     chosen = sorted({decoder.name for decoder in together.by_fold.values()})
-    say(f"each fold's rows are decoded as is best on the other folds: {' or '.join(chosen)}; its words are theirs too")
+    whose = "; its words are theirs too" if together.lexicon == AUTO else ""
+    say(f"each fold's rows are decoded as is best on the other folds: {' or '.join(chosen)}{whose}")
     say(f"test rows: {together.decoder.name}, frames of the {dataset.n_folds} models of a run averaged")
     if together.method == "vote":
         say("runs have frames of different lengths: they vote, for the text with the fewest edits to be expected")
@@ -96,7 +111,7 @@ def submit_transcripts(plan: Plan, dataset: Dataset, predictions: Mapping[str, P
         "ensemble": together.facts(),
         "format": facts_of_format(plan.competition),
         "test": test_scores(plan, dataset, frame, lines[-1]),
-        "command_seconds": round(time.monotonic() - began, 1),
+        "command_seconds": seconds_in_all(plan, dataset, lines, time.monotonic() - began),
     }
     path = write_submission(frame, dataset, plan.competition, {**manifest_facts(plan, dataset, lines), **facts})
     show_next(plan)

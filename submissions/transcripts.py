@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from comp.ctc import beam, greedy, log_probability, logs_of
-from comp.lexicon import Lexicon
+from comp.lexicon import Lexicon, read_list
 from comp.text_metrics import text_metric
 from folds.dataset import Dataset
 from folds.frames import Frames, are_equally_long, in_order, mean_of
 from folds.oof import Predictions
+from folds.runs import lexicon_path
 
 BEAM = 16  # texts that a row's frames are searched for
 NEAR = 2  # edits: known words so near to what was read are candidates too
@@ -39,6 +40,7 @@ class Decoder:
         return f"beam, lexicon {self.prior:g}" if self.prior else self.kind
 
 
+AUTO, NO = "auto", "no"  # of LEXICON: words of the transcripts that the fold does not hold, or none
 DECODERS = (Decoder(), Decoder("beam"), *(Decoder("beam", prior) for prior in (0.25, 0.5, 1.0)))
 
 
@@ -178,6 +180,7 @@ class Transcripts:
         decoder: The one that is best on all: that of the test rows.
         oof: (N,) texts of the rows of `dataset.in_folds`, each decoded as its fold's others chose.
         test: Text of each test row by id; rows that cannot be read are in it too.
+        lexicon: `auto`, `no`, or which list of words.
     """
 
     names: list[str]
@@ -187,6 +190,7 @@ class Transcripts:
     decoder: Decoder
     oof: list[str]
     test: dict[str, str]
+    lexicon: str = AUTO
 
     @cached_property
     def name(self) -> str:
@@ -200,31 +204,45 @@ class Transcripts:
             "decoder": asdict(self.decoder),
             "by_fold": {str(fold): asdict(decoder) for fold, decoder in self.by_fold.items()},
             "judged": [{"decoder": one.decoder.name, "score": one.score} for one in self.judged],
+            "lexicon": self.lexicon,
         }
 
 
-def lexicons_of(dataset: Dataset) -> dict[int, Lexicon]:
-    """Return for each fold what the texts of all other folds tell of words: none of it stands in the fold itself."""
+def lexicon_of(dataset: Dataset, kind: str, without: int | None = None) -> Lexicon:
+    """Return what texts tell of words, those of one fold left out, or a list of words that is kept beside the runs."""
     rows = dataset.in_folds
-    return {fold: Lexicon(rows["label"][rows["fold"] != fold].tolist()) for fold in range(dataset.n_folds)}
+    listed = None if kind in (AUTO, NO) else read_list(lexicon_path(dataset.folder, kind))
+    return Lexicon(rows["label"][rows["fold"] != without].tolist(), listed)
+
+
+def lexicons_of(dataset: Dataset, kind: str = AUTO) -> dict[int, Lexicon]:
+    """Return for each fold what the texts of all other folds tell of words: none of it stands in the fold itself."""
+    return {fold: lexicon_of(dataset, kind, fold) for fold in range(dataset.n_folds)}
 
 
 def transcribe(
-    dataset: Dataset, runs: Mapping[str, Predictions], metric_name: str, fixed: Mapping[str, Any] | None = None
+    dataset: Dataset,
+    runs: Mapping[str, Predictions],
+    metric_name: str,
+    fixed: Mapping[str, Any] | None = None,
+    lexicon: str = AUTO,
 ) -> Transcripts:
     """Return the texts of runs together: decoded in every way, and for each fold in the way that is best on the others.
 
     Args:
         metric_name: What ways are compared by.
         fixed: The `facts` of transcripts made before: their ways of decoding are taken, and none is compared.
+        lexicon: `auto`, `no`, or a list of words that is kept beside the runs; `fixed` knows its own.
     """
+    lexicon = lexicon if fixed is None else fixed.get("lexicon", AUTO)
     chosen, truth = text_metric(metric_name), dataset.in_folds["label"].tolist()
     folds = dataset.in_folds["fold"].tolist()
-    known = lexicons_of(dataset)
+    known = lexicons_of(dataset, lexicon)
     frames = [found.frames for found in runs.values()]
     readers = readers_of([oof for oof, _ in frames], dataset.in_folds["id"].tolist())
     rows = readers.rows([known[fold] for fold in folds])
-    by_fold, decoder, judged = _ways(rows, truth, folds, chosen) if fixed is None else (*_fixed(fixed), [])
+    decoders = [one for one in DECODERS if lexicon != NO or not one.prior]
+    by_fold, decoder, judged = _ways(rows, truth, folds, chosen, decoders) if fixed is None else (*_fixed(fixed), [])
     return Transcripts(
         names=list(runs),
         method=readers.method,
@@ -232,24 +250,25 @@ def transcribe(
         by_fold=by_fold,
         decoder=decoder,
         oof=[row.told(by_fold[fold]) for row, fold in zip(rows, folds, strict=True)],
-        test=_test_texts(dataset, [test for _, test in frames], decoder),
+        test=_test_texts(dataset, [test for _, test in frames], decoder, lexicon),
+        lexicon=lexicon,
     )
 
 
 def _ways(
-    rows: Sequence[Row], truth: Sequence[str], folds: Sequence[int], chosen: Any
+    rows: Sequence[Row], truth: Sequence[str], folds: Sequence[int], chosen: Any, decoders: Sequence[Decoder]
 ) -> tuple[dict[int, Decoder], Decoder, list[Judged]]:
     """Return the best decoding on all other folds for each fold, the best on all, and all of them with their scores."""
     of_fold = np.array(folds)
-    told = {decoder: [row.told(decoder) for row in rows] for decoder in DECODERS}
+    told = {decoder: [row.told(decoder) for row in rows] for decoder in decoders}
     scores = {decoder: chosen.prepare(truth, texts) for decoder, texts in told.items()}
 
     def best(weights: np.ndarray) -> Decoder:
-        values = [chosen.gain(scores[decoder](weights), 0.0) for decoder in DECODERS]
-        return DECODERS[int(np.argmax(values))]  # of equals the simplest
+        values = [chosen.gain(scores[decoder](weights), 0.0) for decoder in decoders]
+        return decoders[int(np.argmax(values))]  # of equals the simplest
 
     whole = np.ones(len(rows))
-    judged = [Judged(decoder, told[decoder], scores[decoder](whole)) for decoder in DECODERS]
+    judged = [Judged(decoder, told[decoder], scores[decoder](whole)) for decoder in decoders]
     by_fold = {fold: best((of_fold != fold).astype(np.float64)) for fold in sorted(set(folds))}
     return by_fold, best(whole), judged
 
@@ -258,10 +277,10 @@ def _fixed(facts: Mapping[str, Any]) -> tuple[dict[int, Decoder], Decoder]:
     return {int(fold): Decoder(**one) for fold, one in facts["by_fold"].items()}, Decoder(**facts["decoder"])
 
 
-def _test_texts(dataset: Dataset, tests: Sequence[Frames], decoder: Decoder) -> dict[str, str]:
+def _test_texts(dataset: Dataset, tests: Sequence[Frames], decoder: Decoder, lexicon: str) -> dict[str, str]:
     """Return the text of each test row; one that cannot be read gets the text that is written most often."""
     texts = dict.fromkeys(dataset.test["id"].tolist(), usual_text(dataset))
-    return texts | read_new(dataset, tests, dataset.readable_test["id"].tolist(), decoder)
+    return texts | read_new(dataset, tests, dataset.readable_test["id"].tolist(), decoder, lexicon)
 
 
 def usual_text(dataset: Dataset) -> str:
@@ -270,7 +289,9 @@ def usual_text(dataset: Dataset) -> str:
     return min(counts, key=lambda text: (-counts[text], text))
 
 
-def read_new(dataset: Dataset, several: Sequence[Frames], ids: Sequence[str], decoder: Decoder) -> dict[str, str]:
+def read_new(
+    dataset: Dataset, several: Sequence[Frames], ids: Sequence[str], decoder: Decoder, lexicon: str = AUTO
+) -> dict[str, str]:
     """Return the text of each row that no fold holds, by id; every train row's text tells of words.
 
     Args:
@@ -278,6 +299,6 @@ def read_new(dataset: Dataset, several: Sequence[Frames], ids: Sequence[str], de
     """
     if not len(ids):
         return {}
-    lexicon, readers = Lexicon(dataset.in_folds["label"].tolist()), readers_of(several, ids)
-    rows = readers.rows([lexicon] * len(readers.ids))
+    known, readers = lexicon_of(dataset, lexicon), readers_of(several, ids)
+    rows = readers.rows([known] * len(readers.ids))
     return {row_id: row.told(decoder) for row_id, row in zip(readers.ids, rows, strict=True)}

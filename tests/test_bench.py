@@ -20,10 +20,11 @@ import pytest
 from comp import machine
 from comp.errors import BadInput
 from comp.tables import read_csv
+from submissions import available
 from submissions import bench as bench_module
 from submissions.available import candidates_of, find_place
-from submissions.bench import FAILED, MISSING, Outcome, bench, chosen_tracks
-from submissions.bench_table import MARKS, write_bench_table
+from submissions.bench import FAILED, MISSING, Outcome, Row, bench, chosen_tracks, show
+from submissions.bench_table import MARKS, bench_tables, write_bench_table
 from submissions.grade import graded
 from submissions.plan import Settings
 
@@ -103,9 +104,34 @@ def test_what_has_no_data_is_left_out_by_name_with_where_to_put_it(scored: tuple
     assert any(line.startswith("track handwriting: handwriting left out") for line in told)
 
 
-def test_the_published_number_stands_there_with_its_catch(scored: tuple[Outcome, str]) -> None:
-    assert "published, mnist: test accuracy 99.22 % (Keras example mnist_convnet); the catch:" in scored[1]
-    assert "published, flowers" not in scored[1]
+def test_the_published_number_stands_in_the_table_with_its_source_and_its_catch(scored: tuple[Outcome, str]) -> None:
+    table = scored[1][scored[1].index("tracks: out-of-fold") :]
+    assert re.search(r"mnist +published: Keras example +test accuracy 99.22 % +the catch: one training", table)
+    assert "tf_flowers" not in table
+    assert max(len(line) for line in table.splitlines()) <= 120
+
+
+def test_the_longest_names_are_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    common = {"track": "cifar", "kind": "candidate", "csv": "", "low": 0.5, "high": 0.7, "seconds": 10723.0}
+    rows = [
+        Row(
+            **common,
+            competition=name,
+            candidate="small_resnet:8/64:scratch:32px",
+            metric=metric,
+            score=0.6,
+            rows=50_000,
+        )
+        for name in ("cifar10", "cifar100")
+        for metric in ("accuracy", "top5")
+    ]
+    sample = replace(rows[0], track="family (embedded sample)", competition="specimens")
+    show([*rows, sample])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum("small_resnet:8/64:scratch:32px" in line and "accuracy 0.6000" in line for line in lines) == 3
+    assert sum("0.5000 to 0.7000" in line for line in lines) == 5 and sum("10723" in line for line in lines) == 3
+    assert sum("published" in line for line in lines) == 2, "once a track"
 
 
 def test_a_track_that_is_named_and_has_no_data_is_status_3(scored: tuple[Outcome, str], home: Path) -> None:
@@ -151,6 +177,76 @@ def test_without_any_data_the_samples_stand_in_and_say_so(
     assert ran == [], "a sample is never scored where data were named"
 
 
+def replay(monkeypatch: pytest.MonkeyPatch, scored: tuple[Outcome, str], *more: Exception) -> list[Settings]:
+    """Let bench take the finished CSV in the place of training, then fail; return what it asked for."""
+    (csv,) = {row.csv for row in scored[0].rows}
+    asked: list[Settings] = []
+
+    def submit(given: Settings) -> Path:
+        asked.append(given)
+        if len(asked) > 1 and more:
+            raise more[0]
+        return Path(csv)
+
+    monkeypatch.setattr(bench_module, "submit", submit)
+    return asked
+
+
+def test_a_sample_is_marked_everywhere_and_stands_beside_nothing_published(
+    scored: tuple[Outcome, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay(monkeypatch, scored)
+    outcome = bench(None, settings(tmp_path / "nothing"))
+    assert outcome.path is not None
+    assert set(read_csv(outcome.path)["track"]) == {"family (embedded sample)", "mnist (embedded sample)"}
+    printed = capsys.readouterr().out
+    table = printed[printed.index("tracks: out-of-fold") :]
+    assert "sample)" in table and "published" not in table and "track mnist (embedded sample), digits" in printed
+    written = bench_tables([outcome.path])
+    assert "the catch:" not in written and "| mnist (embedded sample): mnist |" in written
+
+
+def test_what_was_scored_is_on_disk_before_the_next_track_begins(
+    scored: tuple[Outcome, str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay(monkeypatch, scored, RuntimeError("a bug"))
+    monkeypatch.setattr(bench_module, "RUNS", tmp_path / "runs")
+    with pytest.raises(RuntimeError, match="a bug"):
+        bench(None, settings(tmp_path / "nothing"))
+    (path,) = (tmp_path / "runs" / "bench").glob("*.csv")
+    assert set(read_csv(path)["track"]) == {"family (embedded sample)"}
+    assert "| family (embedded sample): mnist |" in bench_tables([path]), "its facts lie beside it"
+
+
+def test_a_track_is_trained_with_the_recipes_of_its_preset(
+    scored: tuple[Outcome, str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replay(monkeypatch, scored)
+    bench("mnist", settings(home / "data"))
+    assert [(one.competition, one.tuned) for one in asked] == [("mnist", "no")]
+
+
+def test_what_a_person_names_is_never_replaced(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (flowers,) = chosen_tracks("flowers")[0].entries
+    named = settings(home / "data", backbones="bit:R50x1:probe", weights=None, offline=True)
+    assert candidates_of(flowers, named) == ("bit:R50x1:probe", [])
+    outcome = bench("mnist", settings(home / "data", backbones="vgg16:probe"))
+    assert outcome.status == FAILED and outcome.rows == []
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "failed" in line]
+    assert line.endswith("candidate vgg16:probe: a probe needs weights, and WEIGHTS=none forbids them")
+
+
+def test_what_two_cores_cannot_train_is_left_to_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (flowers,) = chosen_tracks("flowers")[0].entries
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    asked = replace(settings(tmp_path), backbones=None, weights=None, offline=True, preset="best")
+    assert candidates_of(flowers, asked)[1][0].startswith("bit:R50x1:full left out: too long for two cores")
+    monkeypatch.setattr(available, "trains_on_gpu", lambda: True)
+    assert candidates_of(flowers, asked)[1][-1].startswith("bit:R50x1:full left out: its weights")
+    assert "full" not in " ".join(candidates_of(flowers, replace(asked, preset="standard"))[1])
+
+
 def test_candidates_without_their_weights_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (track,) = chosen_tracks("flowers")
@@ -158,7 +254,9 @@ def test_candidates_without_their_weights_are_left_out(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     text, notes = candidates_of(track.entries[0], offline)
     assert text == track.entries[0].otherwise
-    assert len(notes) == 2 and all("left out: its weights" in note for note in notes)
+    assert len(notes) == len(track.entries[0].candidates["quick"].split()) and all(
+        "left out: its weights" in note for note in notes
+    )
     cats = chosen_tracks("cats_vs_dogs")[0].entries[0]
     assert candidates_of(cats, offline)[0] == "scratch_cnn:small:scratch:64px"
 
@@ -182,7 +280,10 @@ def test_the_table_is_written_between_the_marks(scored: tuple[Outcome, str], tmp
         and "old" not in text
     )
     assert "| mnist | **ensemble**, test labels | accuracy " in text and "quick, " in text
-    assert "| mnist | test accuracy 99.22 % | Keras example mnist_convnet | one training, as it came out |" in text
+    published = (
+        "| mnist | published: Keras example mnist_convnet | test accuracy 99.22 % |  |  | the catch: one training"
+    )
+    assert published in text and text.index(published) > text.index("**ensemble**, test labels")
     write_bench_table(readme, [scored[0].path])
     assert readme.read_text() == text
     with pytest.raises(BadInput, match="is not there: the table is read"):
@@ -196,7 +297,9 @@ def test_a_machine_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "gpu_name", lambda: "")
     assert re.fullmatch(r"\d+ cores( with bfloat16)?, 7 jobs, tensorflow", machine.machine_class(7))
     monkeypatch.setattr(machine, "gpu_name", lambda: "NVIDIA X")
-    assert machine.machine_class() == "NVIDIA X, tensorflow"
+    assert machine.machine_class() == "NVIDIA X, tensorflow" and not machine.trains_on_gpu()
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert machine.trains_on_gpu()
 
 
 def test_the_command_exits_with_3_and_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -87,6 +89,70 @@ def test_a_mistake_in_the_program_keeps_its_traceback() -> None:
 
     with pytest.raises(ValueError, match="a mistake"):
         run(wrong)
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "expected"),
+    [
+        ("comp", ["inspect", "--jobs", "two"], "'two'"),
+        ("folds", ["assign", "--folds", "five"], "'five'"),
+        ("submissions", ["submit", "--folds", "five"], "'five'"),
+        ("submissions", ["submti"], "'submti'"),
+        ("submissions", ["predict"], "Missing option '--images'"),
+        ("tuning", ["tune", "--trials", "1.5"], "'1.5'"),
+    ],
+)
+def test_words_that_cannot_be_taken_are_one_line(
+    package: str, words: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    with pytest.raises(SystemExit) as ended:
+        run(importlib.import_module(f"{package}.cli").app)
+    assert ended.value.code == 2
+    out, error = capsys.readouterr()
+    assert out == "" and len(error.splitlines()) == 1
+    assert error.startswith("error: ") and expected in error and "--help" in error
+
+
+def test_without_a_word_the_help_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from comp.cli import app
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    assert ended.value.code == 2
+    out, error = capsys.readouterr()
+    assert "inspect" in out and error == ""
+
+
+def test_the_status_that_a_command_ends_with_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["command"])
+    app = typer.Typer()
+    app.command()(ends_with_3)
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    assert ended.value.code == 3
+
+
+def ends_with_3() -> None:
+    raise typer.Exit(3)
+
+
+def test_a_question_that_nobody_answers_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    app = typer.Typer()
+    app.command()(asks)
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: no answer, so nothing was done")
+
+
+def asks() -> None:
+    typer.confirm("throw these runs away?")
 
 
 @pytest.mark.parametrize(("words", "code"), [([], 0), (["--nothing"], 2)])

@@ -35,6 +35,7 @@ from folds.features import (
     extraction_jobs,
     features_of,
     fill_banks,
+    seconds_of_bank,
     view_of,
     views_of,
     wanted_banks,
@@ -258,6 +259,7 @@ def test_what_is_stored_is_computed_once_for_all_runs_and_ten_new_photos_cost_te
     older = [replace(bank, shas=bank.shas[:-10]) for bank in wanted]
     assert [job.size for job in jobs_of(older[:1])] == [16, 16]
     fill_banks(older, InlineEngine(), ignore_events, CACHE)
+    assert seconds_of_bank(wanted[0].spec) > 0 == seconds_of_bank(replace(wanted[0].spec, pixels=16))
     assert not jobs_of(older) and not jobs_of([replace(bank, shas=bank.shas[5:20]) for bank in older])
     jobs = jobs_of(wanted)
     assert [job.size for job in jobs] == [10, 10, 10]

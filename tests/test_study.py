@@ -318,7 +318,7 @@ def report(trial: Any, scores: list[float]) -> int:
     return len(scores)
 
 
-@pytest.mark.parametrize(("pruner", "n_folds_of_the_poor"), [("asha", [2] * 6), ("median", [5] * 4 + [2] * 2)])
+@pytest.mark.parametrize(("pruner", "n_folds_of_the_poor"), [("asha", [2] * 6), ("median", [5] * 4 + [1] * 2)])
 def test_each_pruner_spares_the_folds_of_poor_trials_and_never_those_of_the_default(
     order: Order, pruner: str, n_folds_of_the_poor: list[int]
 ) -> None:
@@ -336,4 +336,4 @@ def test_each_pruner_spares_the_folds_of_poor_trials_and_never_those_of_the_defa
         studies[i % 2].tell(trial, 0.4 if n_folds == 5 else None, state)
     assert found == [5, *n_folds_of_the_poor]
     assert report(take(studies[0], order), [0.9] * 5) == 5
-    assert count(studies[1]).pruned == found.count(2)
+    assert count(studies[1]).pruned == sum(n_folds < 5 for n_folds in found)

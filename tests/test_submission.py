@@ -15,14 +15,16 @@ from typer.testing import CliRunner
 
 import submissions.grade
 from comp.errors import BadInput, Refused
+from comp.spec import Candidate, Recipe
 from comp.store import sha256_of_file
 from comp.tables import read_csv
+from folds.dataset import Dataset
 from folds.oof import Predictions
 from submissions.check import check_file, check_frame
 from submissions.cli import app
 from submissions.grade import grade, grade_line, graded
 from submissions.plan import Settings, make_plan
-from submissions.submit import train_all
+from submissions.submit import Line, seconds_in_all, train_all
 from submissions.write import (
     _of_the_work,
     check_out,
@@ -288,3 +290,21 @@ def test_a_repetition_leaves_the_time_of_the_work(tmp_path: Path) -> None:
     assert _of_the_work(path, again) == {"command": "make submit", "command_seconds": 171.0, "jobs": 2}
     assert _of_the_work(path, {**again, "runs": [{"key": "other"}]}) == {}
     assert _of_the_work(tmp_path / "none.json", again) == {}
+
+
+def test_work_that_was_stored_counts_as_time(
+    dataset: Dataset, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that was killed after half an hour, and goes on for seven seconds, took more than these."""
+    (in_folder / "mine.py").write_text(FACTS)
+    plan = make_plan(Settings(competition="./mine.py", data=in_folder / "data", jobs=2))
+    (run,) = plan.runs(dataset.data8)
+    lines = [Line("a", {}, 3600.0, run), Line("mean of seeds", {}, 3600.0), Line("ensemble", {}, 3600.0)]
+    assert seconds_in_all(plan, dataset, lines, 7.04) == 1800.0
+    assert seconds_in_all(plan, dataset, lines, 2000.04) == 2000.0
+    elsewhere = replace(plan, settings=replace(plan.settings, engine="tcp://host:1"))
+    assert seconds_in_all(elsewhere, dataset, lines, 7.04) == 7.0, "how many jobs it has is not known"
+    monkeypatch.setattr("submissions.submit.seconds_of_bank", lambda bank, cache_dir: 100.0)
+    (choice,) = plan.choices
+    probe = replace(choice, candidate=Candidate("vgg16", "tiny", "probe", 32), recipe=Recipe(pixels=32, views=3))
+    assert seconds_in_all(replace(plan, choices=[probe]), dataset, lines, 7.04) == 1950.0

@@ -142,6 +142,9 @@ def test_inspect_folds_and_clean_are_parts_of_it(home: Path, first: subprocess.C
     where = ("--competition", "./mine.py", "--data", "my data")
     sheet = command(home, "comp", "inspect", *where)
     assert sheet.returncode == 0 and (home / sheet.stdout.splitlines()[-1]).suffix == ".png"
+    counts = (home / sheet.stdout.splitlines()[-1]).with_name("classes.csv")
+    assert counts.relative_to(home).as_posix() in sheet.stdout
+    assert counts.read_text() == "class,rows\namber,12\nblue,12\ncoral,12\n"
     table = command(home, "folds", "assign", *where)
     assert pd.read_csv(home / table.stdout.splitlines()[-1]).columns.tolist() == ["id", "fold"]
     assert "emptied" in command(home, "comp", "clean").stdout and not (home / "cache").exists()
@@ -168,6 +171,8 @@ BAD_WORDS = {
     "unknown preset": (("--preset", "fast"), "quick, standard, best"),
     "more folds than a class has rows": (("--folds", "13"), "amber"),
     "one fold": (("--folds", "1"), "FOLDS=1"),
+    "folds that are no number": (("--folds", "five"), "(given: 'five')"),
+    "words for what is no transcript": (("--lexicon", "no"), "LEXICON=no: squares asks for no transcripts"),
     "no jobs": (("--jobs", "0"), "JOBS=0"),
     "unknown group": (("--group", "species"), "species"),
     "phylum without a condition column": (("--phylum", "decode"), "no condition column"),

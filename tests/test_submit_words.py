@@ -31,12 +31,12 @@ from submissions.plan import Settings
 from submissions.predict import find_photos
 from submissions.read_words import read_words
 from submissions.stored import read_manifest, rebuild
-from submissions.transcribe import check_settings
+from submissions.transcribe import check_settings, kept_lexicon
 from submissions.transcripts import Transcripts, lexicons_of, transcribe, usual_text
 from submissions.verify import verify
 from submissions.write import facts_of_format, make_text_submission, write_submission
 from tests.made_frames import finished_reader
-from tests.words import WORDS, words_dataset
+from tests.words import VOCABULARY, WORDS, words_dataset
 
 
 @pytest.fixture
@@ -44,12 +44,13 @@ def made(in_folder: Path) -> tuple[Dataset, Tables]:
     return words_dataset(in_folder / "data")
 
 
-def read_all_of(dataset: Dataset, *runs: Path) -> Transcripts:
-    return transcribe(dataset, {run.name: read_predictions(run) for run in runs}, "cer")
+def read_all_of(dataset: Dataset, *runs: Path, lexicon: str = "auto") -> Transcripts:
+    found = {run.name: read_predictions(run) for run in runs}
+    return transcribe(dataset, found, "cer", lexicon=kept_lexicon(dataset, lexicon))
 
 
-def hand_in(dataset: Dataset, tables: Tables, *runs: Path) -> Path:
-    told = read_all_of(dataset, *runs)
+def hand_in(dataset: Dataset, tables: Tables, *runs: Path, lexicon: str = "auto") -> Path:
+    told = read_all_of(dataset, *runs, lexicon=lexicon)
     found = text_score(dataset, told.oof, "cer")
     manifest: dict[str, Any] = {
         "metric": "cer",
@@ -81,6 +82,32 @@ def test_texts_of_a_fold_do_not_depend_on_its_truth(made: tuple[Dataset, Tables]
     after = read_all_of(dataset, run)
     assert after.by_fold[1] == before.by_fold[1]
     assert [after.oof[i] for i in np.flatnonzero(mine)] == [before.oof[i] for i in np.flatnonzero(mine)]
+
+
+def test_the_lexicon_can_be_switched_off(made: tuple[Dataset, Tables]) -> None:
+    told = read_all_of(made[0], finished_reader(made[0]), lexicon="no")
+    assert [one.decoder.name for one in told.judged] == ["greedy", "beam"]
+    assert not any(decoder.prior for decoder in (told.decoder, *told.by_fold.values()))
+    assert verify(hand_in(*made, finished_reader(made[0], 1), lexicon="no")).n_rows == 6
+
+
+def test_a_list_of_words_takes_the_place_of_what_folds_tell(made: tuple[Dataset, Tables], in_folder: Path) -> None:
+    dataset, tables = made
+    run = finished_reader(dataset)
+    (in_folder / "words.txt").write_text("\n".join(VOCABULARY))
+    told = read_all_of(dataset, run, lexicon="words.txt")
+    without = read_all_of(dataset, run, lexicon="no")
+    assert text_score(dataset, told.oof, "cer").value < text_score(dataset, without.oof, "cer").value
+    known = lexicons_of(dataset, told.lexicon)
+    assert {tuple(lexicon.words) for lexicon in known.values()} == {tuple(sorted(VOCABULARY))}
+    path = hand_in(dataset, tables, run, lexicon="words.txt")
+    (in_folder / "words.txt").unlink()
+    assert verify(path).n_rows == 6, "the words are kept beside the runs"
+    (in_folder / "others.txt").write_text("qqq\nwww\tx\n")
+    with pytest.raises(BadInput, match=r"others.txt line 2: 'x' behind the tab, expected a whole number"):
+        check_settings(Settings(lexicon="others.txt"), WORDS)
+    with pytest.raises(BadInput, match=r"LEXICON=words\.txt: expected auto, no, or a file of words"):
+        check_settings(Settings(lexicon="words.txt"), WORDS)
 
 
 def test_decoding_helps_and_its_score_is_over_all_rows(made: tuple[Dataset, Tables]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comp.errors import BadInput, Refused
-from comp.lexicon import Lexicon
+from comp.lexicon import Lexicon, read_list
 from comp.tasks import refuse_transcripts
 from comp.text_metrics import TEXT_METRICS, resampled_text_scores
 from folds.frames import Frames, as_facts, from_facts, in_order, mean_of, put_together
@@ -47,6 +49,18 @@ def test_the_shares_of_texts_are_no_more_than_one() -> None:
     texts = [""] + [a + b + c for a in "abc" for b in ["", *"abc"] for c in (["", *"abc"] if b else [""])]
     total = sum(np.exp(lexicon.log_prior(text)) for text in set(texts))
     assert 0.7 < total <= 1
+
+
+def test_words_of_a_list_are_equally_usual_unless_it_says_how_often_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("cab\nabc\n\nb\t3\n")
+    assert read_list(tmp_path / "words.txt") == {"cab": 1, "abc": 1, "b": 3}
+    lexicon = Lexicon(["cab", "cab", "zz"], {"cab": 1, "abc": 1, "b": 3})
+    priors = {text: lexicon.log_prior(text) for text in ("cab", "abc", "b", "zz")}
+    assert priors["b"] > priors["cab"] == pytest.approx(priors["abc"], abs=0.3) and priors["abc"] > priors["zz"]
+    assert lexicon.share_of_new == 2 / 5, "one text of three is not in the list"
+    (tmp_path / "words.txt").write_text("\n")
+    with pytest.raises(BadInput, match="it holds no word"):
+        read_list(tmp_path / "words.txt")
 
 
 def test_a_lexicon_mends_what_is_in_doubt_and_not_what_is_sure() -> None:

@@ -23,7 +23,7 @@ COMPETITION = Competition(
     symmetries=frozenset({"flip", "zoom", "shift", "brightness", "contrast", "hue", "cutout"}),
     twins=False,
     candidates=("small_resnet:8/48", "mlp_mixer:micro/4"),
-    epochs_scale=0.5,  # five times the photos of a usual set
+    epochs_scale=0.3,  # many times the photos of a usual set
     sources=(f"{SOURCE}#sha256={SHA256}",),
     folders=("cifar100", "cifar-100", "cifar-100-python"),
 )
