@@ -27,8 +27,10 @@ from tuning.objective import IS_DEFAULT, Objective, Stopped, is_better
 from tuning.setup import Ground
 from tuning.space import Knob, Space, space_of
 from tuning.tuned import tuned_recipe, verdict_line
+from tuning.worker import Order, Patience, lend_a_hand
 
 SPACE = Space((Knob(name="learning_rate", kind="choice", choices=(1e-5, 2e-3, 1e-2)),))
+NO_ORDER = ("storage", "study", "folder", "dataset", "base", "knobs", "metric", "trials", "pruner", "seed")
 RECIPE = Recipe(pixels=16, epochs=1, batch_size=8, width=8, strength=0.0)
 
 
@@ -81,6 +83,53 @@ def test_trial_is_scored_out_of_fold_and_its_folds_are_kept(in_folder: Path) -> 
     assert value == found.value
     told = study.get_trials()[1].intermediate_values
     assert list(told.values()) == pytest.approx(np.cumsum(found.fold_scores) / [1, 2, 3])
+
+
+def test_a_worker_without_a_trial_trains_the_later_folds_of_another_s(in_folder: Path) -> None:
+    dataset, _ = squares_dataset(in_folder / "data")
+    engine, study = Noting(), optuna.create_study(direction="maximize")
+    for _ in range(2):
+        study.enqueue_trial({"learning_rate": 1e-2})
+    checks = iter([None, Stopped()])
+
+    def stop_before_the_second_fold() -> None:
+        stop = next(checks)
+        if stop:
+            raise stop
+
+    trial = study.ask()
+    helper, order = objective(dataset, engine), Order(**{**dict.fromkeys(NO_ORDER, ""), "number": 1})  # type: ignore[arg-type]
+    assert not lend_a_hand(study, helper, order, Patience(None))  # its features may not be there yet
+    with pytest.raises(Stopped):
+        objective(dataset, engine, stop_before_the_second_fold)(trial)
+    assert lend_a_hand(study, helper, order, Patience(None))
+    assert not lend_a_hand(study, helper, order, Patience(None))  # the fold that the trial is at is its own
+    assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 2"]
+    objective(dataset, engine)(study.ask())  # the same recipe
+    assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 2", "fold 1"]
+
+
+def test_a_helping_hand_stops_when_the_trial_is_pruned(in_folder: Path) -> None:
+    dataset, _ = squares_dataset(in_folder / "data")
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial({"learning_rate": 1e-2})
+    trial = study.ask()
+    trial.set_user_attr("changes", {"learning_rate": 1e-2})
+    trial.report(0.1, 0)
+
+    class Pruned:
+        """An engine in whose first job the trial is pruned by its own worker."""
+
+        def run(self, jobs: list[Job], listener: Callable[[Event], None]) -> list[Any]:
+            """Say that the job has begun; it must not go on."""
+            listener(Event(jobs[0], "progress", 0.1))
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            listener(Event(jobs[0], "progress", 0.2))
+            pytest.fail("it went on")
+
+    order = Order(**{**dict.fromkeys(NO_ORDER, ""), "number": 1})  # type: ignore[arg-type]
+    assert lend_a_hand(study, objective(dataset, Pruned()), order, Patience(None))
+    assert not lend_a_hand(study, objective(dataset, Pruned()), order, Patience(None))
 
 
 class PruneAlways(optuna.pruners.BasePruner):

@@ -83,6 +83,23 @@ class Objective:
         trial.set_user_attr("run", plan.name)
         return plan
 
+    def train_ahead(self, trial: optuna.trial.FrozenTrial, turn: int, listener: Callable[[Event], None]) -> bool:
+        """Train a fold that another worker's trial will come to later, and return whether there was one to train.
+
+        The fold is kept on disk, where the trial finds it. Nothing is done before the trial has reported a fold: only then are
+        its features there. The fold that it is at is left to it.
+
+        Args:
+            turn: Which of the later folds, the last one first: workers that help one trial take different ones.
+        """
+        if not trial.intermediate_values:
+            return False
+        plan = replace(self.base, recipe=replace(self.base.recipe, **trial.user_attrs["changes"]))
+        later = fold_jobs([plan], self.dataset, CACHE)[:0:-1]
+        if later:
+            self.engine.run([later[turn % len(later)]], listener)
+        return bool(later)
+
     def _fill(self, plan: RunPlan) -> None:
         if plan.candidate.fit in ("probe", "tail"):
             jobs = bank_jobs(plan, self.dataset)

@@ -27,6 +27,7 @@ from folds.runs import RunPlan
 if TYPE_CHECKING:
     import optuna
 
+    from tuning.objective import Objective
     from tuning.space import Space
 
 LOST_IN_A_ROW = 3  # trials that fail one after another end the command
@@ -150,7 +151,8 @@ def work(order: Order, patience: Patience) -> None:
         if trial is None:
             return
         if trial == "wait":
-            time.sleep(0.3)
+            if not lend_a_hand(study, objective, order, patience):
+                time.sleep(0.3)
             continue
         run_trial(study, trial, objective, order, patience)
 
@@ -197,6 +199,33 @@ def take(study: optuna.Study, order: Order) -> Any:
             trial = study.ask()
             sign(trial, order.beats)
         return trial
+
+
+def lend_a_hand(study: optuna.Study, objective: Objective, order: Order, patience: Patience) -> bool:
+    """Train a later fold of a trial that another worker is at, as long as that trial runs; return whether there was one.
+
+    At the end of a study there are fewer trials than workers: who would wait makes the last ones end sooner.
+    """
+    from tuning.objective import Stopped
+    from tuning.storage import quiet_optuna
+
+    with quiet_optuna() as optuna:
+        running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    for trial in running:
+
+        def listen(event: Event, number: int = trial.number) -> None:
+            patience.listen(event)
+            if event.kind != "done" and study.get_trials(deepcopy=False)[number].state.is_finished():
+                raise Stopped  # it was pruned meanwhile: nobody needs this fold now
+
+        try:
+            if objective.train_ahead(trial, order.number, listen):
+                return True
+        except Stopped:
+            return True
+        except FoldboardError:
+            return False  # the trial comes to that fold itself, and says what is wrong with it
+    return False
 
 
 def run_trial(study: optuna.Study, trial: optuna.Trial, objective: Any, order: Order, patience: Patience) -> None:
