@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from comp.backend import precision_for
+from comp.backend import precision_for, set_offline
 from comp.candidates import check_reads, parse_candidates
 from comp.errors import BadInput
 from comp.registry import load_backbone
@@ -87,6 +87,7 @@ def weights_of(candidate: Candidate, ways: Ways, is_named: bool) -> tuple[Found,
     Raises:
         BadInput: If its fit needs weights that cannot be had.
     """
+    set_offline(ways.is_offline)
     facts = facts_of(candidate)
     needs_them = candidate.fit in ("probe", "tail")
     if needs_them and facts is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from comp.backend import THREADS, backend_name, precision_for
+from comp.backend import THREADS, backend_name, precision_for, set_offline
 from comp.candidates import parse_candidates
 from comp.engine import Engine
 from comp.errors import BadInput
@@ -181,6 +181,7 @@ def _weights(candidate: Candidate, settings: Settings) -> WeightsFile | None:
     Raises:
         BadInput: If its fit needs weights that cannot be had.
     """
+    set_offline(settings.offline)
     facts = facts_of(candidate)
     needs_them = candidate.fit in BANKED
     if needs_them and facts is None:

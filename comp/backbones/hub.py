@@ -7,12 +7,12 @@ extra `hub` (keras-hub, 280 MB). Downloads go through the clients of these sites
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comp.backend import is_offline
 from comp.errors import BadInput
 from comp.spec import Backbone, Weights
 
@@ -49,7 +49,7 @@ def build(pixels: int, variant: str, weights: Path | str | None = None, *, chann
 def preset_folder(preset: str) -> Path:
     """Return the local folder of a preset, which is downloaded first where it is a handle.
 
-    OFFLINE=1 asks no network: then a handle of Hugging Face is found if it was fetched before.
+    OFFLINE=1 (see `comp.backend`) asks no network: then a handle of Hugging Face is found if it was fetched before.
 
     Raises:
         BadInput: If there is no such folder, or the handle's source does not give it.
@@ -57,9 +57,8 @@ def preset_folder(preset: str) -> Path:
     folder = Path(preset).expanduser()
     if folder.is_dir():
         return folder.resolve()
-    is_offline = os.environ.get("OFFLINE", "") not in ("", "0")
     try:
-        return Path(_fetched(preset, is_offline))
+        return Path(_fetched(preset))
     except BadInput:
         raise
     except Exception as error:  # the clients of the sites raise whatever their networks raise
@@ -68,14 +67,14 @@ def preset_folder(preset: str) -> Path:
         ) from error
 
 
-def _fetched(preset: str, is_offline: bool) -> str:
+def _fetched(preset: str) -> str:
     from comp.fetch import hugging_face_files, kaggle_model  # here, because facts are read without numpy
 
     hub = _keras_hub()
     if preset.startswith("hf://"):
         files = ["*.json", "*.h5"]
         name = preset.removeprefix("hf://")
-        return str(hugging_face_files(name, allow_patterns=files, local_files_only=is_offline))
+        return str(hugging_face_files(name, allow_patterns=files, local_files_only=is_offline()))
     own = hub.models.Backbone.presets.get(preset, {})
     handle = own.get("kaggle_handle", preset)
     if not handle.startswith("kaggle://"):
@@ -83,7 +82,7 @@ def _fetched(preset: str, is_offline: bool) -> str:
             f"candidate hub:{preset}: no such folder, and no handle; expected a preset folder, hf://owner/model, "
             "kaggle://owner/model/keras/name or a name that keras-hub knows"
         )
-    if is_offline:
+    if is_offline():
         raise BadInput(f"candidate hub:{preset}: OFFLINE=1 forbids to ask Kaggle; name a local preset folder instead")
     return str(kaggle_model(handle.removeprefix("kaggle://")))
 
