@@ -82,6 +82,13 @@ def test_without_keras_hub_one_line_says_how_to_get_it(monkeypatch: pytest.Monke
 # ---- what is known without it
 
 
+@pytest.mark.parametrize(("kind", "pixels"), [("ViTBackbone", 224), ("ResNetBackbone", 0)])
+def test_weights_that_know_places_fit_one_size(tmp_path: Path, kind: str, pixels: int) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"class_name": kind, "config": {"image_shape": [224, 224, 3]}}))
+    (tmp_path / "model.weights.h5").touch()
+    assert hub.BACKBONE.weights[str(tmp_path)].pixels == pixels
+
+
 def test_offline_asked_for_in_a_plan_reaches_the_preset(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

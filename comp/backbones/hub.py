@@ -7,6 +7,7 @@ extra `hub` (keras-hub, 280 MB). Downloads go through the clients of these sites
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.weights.h5"
 INSTALL = "pip install keras-hub==0.29.1"
+# They learn a vector for each place, so their weights fit one size (keras-hub 0.29.1; DINOv2 and DINOv3 fit any).
+OF_ONE_SIZE = ("ViTBackbone", "DeiTBackbone", "ViTDetBackbone")
 
 
 def build(pixels: int, variant: str, weights: Path | str | None = None, *, channels: int = 3) -> keras.Model:
@@ -153,6 +156,15 @@ def _in_one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
+def _only_pixels(folder: Path) -> int:
+    """Return the only side that a preset's weights fit, 0 where any will do."""
+    try:
+        facts = json.loads((folder / "config.json").read_text())
+        return int(facts["config"]["image_shape"][0]) if facts["class_name"] in OF_ONE_SIZE else 0
+    except (OSError, ValueError, LookupError, TypeError):  # a broken preset is told of where it is loaded
+        return 0
+
+
 class _WeightsOfPresets(Mapping[str, Weights]):
     """Each preset is its own weights: the file in its folder, by the name of the preset."""
 
@@ -162,7 +174,8 @@ class _WeightsOfPresets(Mapping[str, Weights]):
         file = preset_folder(preset) / WEIGHTS_FILE
         if not file.is_file():
             raise KeyError(preset)
-        return Weights(file=str(file), url=preset, megabytes=file.stat().st_size / 1e6)
+        megabytes = file.stat().st_size / 1e6
+        return Weights(file=str(file), url=preset, megabytes=megabytes, pixels=_only_pixels(file.parent))
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
