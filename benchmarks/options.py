@@ -28,10 +28,9 @@ OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "mobilenet:probe:160px": {
         "EMA": {"ema": 0.99},
         "mixup": {"mixup": 0.2},
-        "GeM pooling": {"pool": "gem"},
         "cosine-margin head": {"head": "cosine"},
     },
-    "scratch_cnn:small:48px": {"EMA": {"ema": 0.99}, "cutmix": {"cutmix": 1.0}},
+    "scratch_cnn:small:48px": {"EMA": {"ema": 0.99}, "cutmix": {"cutmix": 1.0}, "GeM pooling": {"pool": "gem"}},
 }
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.figure import Figure
 from benchmarks.photos import write_photos
 from comp.augment import policy
+from comp.backend import jit_compile
 from comp.engine import ignore_events
 from comp.engines.inline import InlineEngine
 from comp.images import ImageStore, PixelSpec, cache_images
@@ -34,7 +35,7 @@ def make_trainer() -> keras.Model:
     recipe = Recipe(pixels=SIDE, epochs=100)
     network = make_network(Candidate("scratch_cnn", "base", "scratch", SIDE), recipe, N_CLASSES, 3)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    network.compile(make_optimizer(recipe, 10_000), loss, jit_compile=False, weighted_metrics=[])
+    network.compile(make_optimizer(recipe, 10_000), loss, jit_compile=jit_compile(), weighted_metrics=[])
     return network
 
 

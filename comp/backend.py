@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 DEFAULT_BACKEND = "tensorflow"
+OFFLINE = "FOLDBOARD_OFFLINE"
 
 # Results are the same to the last bit only for the same number of threads, so it is fixed; more cores mean more jobs.
 THREADS = 1
@@ -36,9 +37,21 @@ def prepare_environment() -> None:
     """Set what must stand in the environment before Keras, numpy or albumentations are imported; children inherit it."""
     os.environ.setdefault("KERAS_BACKEND", DEFAULT_BACKEND)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # jax takes three quarters of a GPU's memory at once otherwise: nothing is left for the second worker
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     for name in THREAD_COUNTS:
         os.environ[name] = str(THREADS)
+
+
+def set_offline(is_wanted: bool) -> None:
+    """Keep this process, and workers that it starts from now on, from asking a network (OFFLINE=1), or let them."""
+    os.environ[OFFLINE] = "1" if is_wanted else ""
+
+
+def is_offline() -> bool:
+    """Return whether no network may be asked."""
+    return bool(os.environ.get(OFFLINE))
 
 
 def can_fork_after_import() -> bool:
@@ -71,6 +84,15 @@ def has_bf16() -> bool:
             )
     except OSError:
         return False
+
+
+def jit_compile() -> bool | str:
+    """Return what `compile(jit_compile=...)` takes: Keras' own choice, but on TensorFlow no XLA.
+
+    On the CPU it takes three times as long on depthwise convolutions (tensorflow 2.21). JAX without it computes a step operation
+    by operation (keras 3.15).
+    """
+    return False if backend_name() == DEFAULT_BACKEND else "auto"
 
 
 def fast_forward(model: keras.Model, batch_size: int) -> Callable[[np.ndarray], list[np.ndarray]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +18,9 @@ _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _END_OF_IMAGE = b"\xff\xd9"
 _ARRAY = b"\x93NUMPY"  # a row of an array file: see comp.arrays
 _CV2_MODES = {"RGB", "L"}
+MOST_PIXELS = 200_000_000  # as many as phones and cameras take, 0.6 GB as RGB; a header of more is a corrupt one
 WIDEST = 40  # heights: a hair of a file, one pixel high, would fill the memory
+_TOO_LARGE = f"a header of more than {MOST_PIXELS // 10**6} megapixels"
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 
 
@@ -54,21 +59,26 @@ def decode(data: bytes) -> Photo:
             _END_OF_IMAGE  # OpenCV 5 decodes nothing of a JPEG without its end marker, and all that is there with it
         )
     mode = jpeg_mode(data) if data[:2] == b"\xff\xd8" else pillow_mode(data)
-    if mode in _CV2_MODES:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if pixels is not None:
-            return Photo(pixels, mode, is_cut_short)
-    return _decode_with_pillow(data)
+    pixels = _decode_with_cv2(data) if mode in _CV2_MODES else None
+    return _decode_with_pillow(data) if pixels is None else Photo(pixels, mode, is_cut_short)
 
 
 def jpeg_mode(data: bytes) -> str:
-    """Return a JPEG's mode from its frame header (ITU-T T.81, B.2.2), 20 times faster than opening it with Pillow."""
+    """Return a JPEG's mode from its frame header (ITU-T T.81, B.2.2), 20 times faster than opening it with Pillow.
+
+    Raises:
+        Unreadable: If the header tells of more than `MOST_PIXELS`.
+    """
     position = 2
     while position + 9 < len(data):
         if data[position] != 0xFF:
             break
         marker = data[position + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height = int.from_bytes(data[position + 5 : position + 7], "big")
+            width = int.from_bytes(data[position + 7 : position + 9], "big")
+            if height * width > MOST_PIXELS:
+                raise Unreadable(_TOO_LARGE)
             return _JPEG_MODES.get(data[position + 9], "unknown")
         if marker == 0xFF:
             position += 1
@@ -79,11 +89,21 @@ def jpeg_mode(data: bytes) -> str:
 
 def pillow_mode(data: bytes) -> str:
     """Return the mode that Pillow reads in a file's header; transparency in a palette or a grey file counts as alpha."""
+    with _opened(data) as image:
+        return f"{image.mode}+alpha" if "transparency" in image.info else image.mode
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
+    """Open a file with Pillow; whatever is raised inside is Unreadable, Pillow's warning of too many pixels too."""
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return f"{image.mode}+alpha" if "transparency" in image.info else image.mode
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                yield image
     except Exception as error:  # Pillow's plug-ins raise anything on garbage
         raise Unreadable(_reason(error)) from error
 
@@ -106,17 +126,22 @@ def _decode_array(data: bytes) -> Photo:
     return Photo(np.ascontiguousarray(pixels), "RGB")
 
 
-def _decode_with_pillow(data: bytes) -> Photo:
-    from PIL import Image, ImageOps
-
+def _decode_with_cv2(data: bytes) -> np.ndarray | None:
+    """Return a photo's pixels, or None where OpenCV cannot decode it."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            mode = image.mode
-            image.seek(0)
-            upright = ImageOps.exif_transpose(image)
-            return Photo(np.ascontiguousarray(_to_rgb(upright)), mode)
-    except Exception as error:
-        raise Unreadable(_reason(error)) from error
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except (cv2.error, MemoryError):  # it has bounds of its own, on a side for one; Pillow says what is wrong
+        return None
+
+
+def _decode_with_pillow(data: bytes) -> Photo:
+    from PIL import ImageOps
+
+    with _opened(data) as image:
+        mode = image.mode
+        image.seek(0)
+        upright = ImageOps.exif_transpose(image)
+        return Photo(np.ascontiguousarray(_to_rgb(upright)), mode)
 
 
 def _to_rgb(image: Any) -> np.ndarray:
@@ -139,6 +164,8 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
+    if type(error).__name__.startswith("DecompressionBomb"):
+        return _TOO_LARGE
     text = (str(error).splitlines() or [""])[0]
     return "not an image" if "cannot identify" in text else f"{type(error).__name__}: {text[:120]}"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 
 from comp.backend import backend_name, has_bf16
 from comp.engine import n_cores
@@ -12,17 +14,30 @@ from comp.engine import n_cores
 def machine_class(jobs: int | None = None) -> str:
     """Return cores or jobs, what the processor or the GPU is, and the Keras backend: `2 cores with bfloat16, tensorflow`.
 
+    A GPU is named where the backend sees it, not where the machine merely has one.
+
     Args:
         jobs: Jobs side by side, where the person said how many.
     """
     cores = f"{n_cores()} cores{' with bfloat16' if has_bf16() else ''}"
     at_once = f", {jobs} jobs" if jobs and jobs != n_cores() else ""
-    return f"{gpu_name() or cores}{at_once}, {backend_name()}"
+    return f"{gpu_name() if trains_on_gpu() else cores}{at_once}, {backend_name()}"
+
+
+def backend_sees_gpu() -> bool:
+    """Return whether Keras' backend computes on a GPU; a process of its own is asked, so that this one imports no Keras."""
+    words = [sys.executable, "-c", "import sys, keras; sys.exit(not keras.distribution.list_devices('gpu'))"]
+    environment = {**os.environ, "KERAS_BACKEND": backend_name()}
+    try:
+        subprocess.run(words, env=environment, capture_output=True, timeout=120, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def trains_on_gpu() -> bool:
-    """Return whether there is a GPU and the Keras backend that is used here with one: JAX."""
-    return backend_name() == "jax" and bool(gpu_name())
+    """Return whether there is a GPU that Keras' backend computes on."""
+    return bool(gpu_name()) and backend_sees_gpu()
 
 
 def gpu_name() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from comp.backend import fast_forward, has_bf16
+from comp.backend import fast_forward, has_bf16, jit_compile
 from comp.registry import load_backbone
 from comp.spec import Backbone
 
@@ -89,7 +89,7 @@ def _step(backbone: Backbone, variant: str, pixels: int, precision: str) -> Call
     flat = keras.layers.Flatten(dtype="float32")(body.output)
     model = keras.Model(body.input, keras.layers.Dense(2, dtype="float32")(flat))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.AdamW(), loss, jit_compile=False)
+    model.compile(keras.optimizers.AdamW(), loss, jit_compile=jit_compile())
     photos, labels = _noise("train", pixels), np.arange(BATCH["train"]) % 2
     model.train_on_batch(photos, labels)
     return lambda: model.train_on_batch(photos, labels)

@@ -114,6 +114,7 @@ class Weights:
         file: Name that it is looked for under.
         url: Where it can be downloaded.
         megabytes: Its size, shown in the plan before anything is fetched.
+        pixels: The only side of photos that it fits, in pixels; 0: any.
         sha256, md5: Its hash where the publisher tells one, else empty strings: then shapes are what is checked.
         aliases: Further names that equal weights are found under; such a file is checked by its shapes alone.
     """
@@ -121,6 +122,7 @@ class Weights:
     file: str
     url: str
     megabytes: float
+    pixels: int = 0
     sha256: str = ""
     md5: str = ""
     aliases: tuple[str, ...] = ()
@@ -186,7 +188,7 @@ class Recipe:
         unfreeze: Share of the steps after which the lowest layer is trained too, from the head down (`full`); 0: at once.
         ema: Momentum of the moving average of the weights that predicts in the end; 0: none.
         mixup, cutmix: Parameter of the Beta distribution that the share of the second photo is drawn from; 0: none.
-        pool: How a map becomes one vector: its mean, or the generalised mean (`gem`).
+        pool: How a map becomes one vector: its mean, or the generalised mean (`gem`), which a `probe` has no map for.
         head: `dense`, or `cosine`: the angle to a class's vector, `margin` harder in training.
         condition: What training does with what is known of a row besides its photo (the phylum): nothing, an `input` of the head,
             or `split`: one model for each of its values.

@@ -197,13 +197,14 @@ def fresh_network(fold: Fold) -> keras.Model:
 
 
 def _start_from_head(network: keras.Model, fold: Fold, rows: np.ndarray) -> None:
-    """Give the network the head that a probe on the same rows ends with."""
+    """Give the network the head that a probe on the same rows ends with; a second try with smaller batches has such heads too."""
+    n_steps = fold.recipe.accumulation_steps // fold.plan.recipe.accumulation_steps
     recipe = replace(
         fold.recipe,
         epochs=fold.recipe.head_epochs,
         learning_rate=fold.recipe.head_learning_rate,
-        batch_size=HEAD_BATCH,
-        accumulation_steps=1,
+        batch_size=HEAD_BATCH // n_steps,
+        accumulation_steps=n_steps,
         depth_decay=1.0,
         unfreeze=0.0,
         ema=0.0,

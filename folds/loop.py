@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from comp.backend import jit_compile
 from comp.engine import Report
 from comp.spec import Recipe
 from comp.store import replacing
@@ -55,7 +56,7 @@ def train_network(
         optimizer=make_optimizer(recipe, recipe.epochs * len(batches), depths(network)),
         loss=loss or make_loss(recipe),
         weighted_metrics=[],
-        jit_compile=False,  # XLA on the CPU takes three times as long on depthwise convolutions (tensorflow 2.21)
+        jit_compile=jit_compile(),
     )
     trainer.optimizer.build(trainer.trainable_variables)
     loop = _Loop(recipe, batches, folder / CHECKPOINT, report, inner_loss)

@@ -79,10 +79,11 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     """Return the candidate with its variant, fit and pixels filled in, and the recipe that the preset gives it.
 
     A candidate without a fit is trained from scratch: whether there are weights is found out before. The size is the one asked
-    for, else the preset's, but never larger than the competition's photos; or what BiT's HyperRule says, where it is used.
+    for, else the only one that its weights fit, else the preset's, but never larger than the competition's photos; or what BiT's
+    HyperRule says, where it is used.
 
     Raises:
-        BadInput: If the preset is unknown.
+        BadInput: If the preset is unknown, the weights do not fit the size asked for, or the recipe contradicts the fit.
     """
     check_preset(preset)
     backbone = load_backbone(candidate.backbone)
@@ -91,14 +92,37 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     if competition.task == "transcribe":
         values |= TEXTS[preset]
     recipe = by_rule(replace(Recipe(), **values))
+    variant = candidate.variant or variant_for(backbone, fit)
+    whole = Candidate(candidate.backbone, variant, fit, candidate.pixels)
+    _check_pool(whole, recipe)
     largest = side_by_rule(competition.pixels) if recipe.optimizer == RULE else min(recipe.pixels, competition.pixels)
-    pixels = candidate.pixels or largest
+    pixels = _pixels_of_weights(whole) or candidate.pixels or largest
     epochs = max(1, round(recipe.epochs * competition.epochs_scale)) if fit == "scratch" else recipe.epochs
     strength = min(1.0, recipe.strength * competition.strength_scale) if fit == "scratch" else recipe.strength
-    variant = candidate.variant or variant_for(backbone, fit)
-    return Candidate(candidate.backbone, variant, fit, pixels), replace(
-        recipe, pixels=pixels, epochs=epochs, strength=strength
-    )
+    return replace(whole, pixels=pixels), replace(recipe, pixels=pixels, epochs=epochs, strength=strength)
+
+
+def _check_pool(candidate: Candidate, recipe: Recipe) -> None:
+    if candidate.fit == "probe" and recipe.pool != "mean":
+        raise BadInput(
+            f"candidate {candidate}: its recipe says pool={recipe.pool}, but a probe's stored features are means already; "
+            "leave pool out, or ask for a tail"
+        )
+
+
+def _pixels_of_weights(candidate: Candidate) -> int:
+    """Return the only side that a candidate's weights fit, 0 where it starts from none or any will do."""
+    if candidate.fit == "scratch":
+        return 0
+    weights = load_backbone(candidate.backbone).weights.get(candidate.variant or "")
+    if weights is None:
+        return 0
+    if weights.pixels and candidate.pixels not in (None, weights.pixels):
+        raise BadInput(
+            f"candidate {candidate}: its weights fit photos of {weights.pixels} px only; ask for {weights.pixels}px, or for "
+            f"{replace(candidate, fit='scratch')}"
+        )
+    return weights.pixels
 
 
 def check_preset(preset: str) -> None:

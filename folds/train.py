@@ -20,7 +20,7 @@ from comp.strips import StripStore
 from folds.assign import HOLDOUT
 from folds.dataset import load_dataset
 from folds.features import bank_inputs, banks_of, for_head, starts_from_head
-from folds.fit import Fold, answer
+from folds.fit import HEAD, Fold, answer
 from folds.inputs import Inputs, PixelInputs
 from folds.loop import CHECKPOINT, NotFinite
 from folds.runs import RunPlan, fold_dir, plan_of
@@ -121,8 +121,9 @@ def _fit(fold: Fold, report: Report) -> dict[str, Any]:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what a try left behind: its checkpoint, and parts that it finished."""
+    """Remove what a try left behind: its checkpoint, that of a tail's head, and parts that it finished."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(folder / HEAD, ignore_errors=True)
     for part in folder.glob("part-*"):
         shutil.rmtree(part)
 
@@ -139,7 +140,8 @@ def _what_went_wrong(error: Exception) -> str | None:
 def _second_try(recipe: Recipe, failure: str) -> dict[str, Any]:
     if failure == "memory ran out":
         return {"batch_size": max(1, recipe.batch_size // 2), "accumulation_steps": recipe.accumulation_steps * 2}
-    return {"learning_rate": recipe.learning_rate / 2}
+    rates = ("learning_rate", "head_learning_rate") if recipe.head_epochs else ("learning_rate",)
+    return {name: getattr(recipe, name) / 2 for name in rates}
 
 
 def _last_words(fold: Fold, failure: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from comp.backend import precision_for
+from comp.backend import precision_for, set_offline
 from comp.candidates import check_reads, parse_candidates
 from comp.errors import BadInput
 from comp.registry import load_backbone
@@ -85,13 +85,14 @@ def weights_of(candidate: Candidate, ways: Ways, is_named: bool) -> tuple[Found,
         is_named: Whether the person asked for this very candidate: then weights of any size are fetched.
 
     Raises:
-        BadInput: If its fit needs weights that cannot be had.
+        BadInput: If its fit starts from weights that cannot be had; `full` does without where WEIGHTS=none says so.
     """
+    set_offline(ways.is_offline)
     facts = facts_of(candidate)
     needs_them = candidate.fit in ("probe", "tail")
-    if needs_them and facts is None:
+    if facts is None and candidate.fit not in (None, "scratch"):
         raise BadInput(
-            f"candidate {candidate}: there are no published weights of it, and a {candidate.fit} needs some; "
+            f"candidate {candidate}: there are no published weights of it, and a {candidate.fit} fit starts from some; "
             f"ask for {candidate.backbone}:scratch"
         )
     if facts is None or candidate.fit == "scratch":
@@ -99,7 +100,7 @@ def weights_of(candidate: Candidate, ways: Ways, is_named: bool) -> tuple[Found,
     if ways.folder == NONE:
         if needs_them and is_named:
             raise BadInput(f"candidate {candidate}: a {candidate.fit} needs weights, and WEIGHTS=none forbids them")
-        return None, "" if not needs_them else "WEIGHTS=none"
+        return None, "WEIGHTS=none" if candidate.fit else ""
     found = find_weights(facts, ways.folder)
     if found is not None:
         return found, ""

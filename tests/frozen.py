@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 from comp.engine import Engine, ignore_events
 from comp.engines.inline import InlineEngine
@@ -24,6 +26,7 @@ from folds.train import fit_fold
 from tests.made import run_plan
 
 PIXELS = 32
+NO_HUB = pytest.mark.skipif(not importlib.util.find_spec("keras_hub"), reason="the optional extra hub is not installed")
 RECIPE = Recipe(pixels=PIXELS, epochs=3, batch_size=8, dropout=0.3, views=3, tta_views=2, strength=0.5)
 ALL_ON: dict[str, Any] = {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "unfreeze": 0.4, "depth_decay": 0.9}
 

@@ -297,9 +297,17 @@ def test_a_machine_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "gpu_name", lambda: "")
     assert re.fullmatch(r"\d+ cores( with bfloat16)?, 7 jobs, tensorflow", machine.machine_class(7))
     monkeypatch.setattr(machine, "gpu_name", lambda: "NVIDIA X")
-    assert machine.machine_class() == "NVIDIA X, tensorflow" and not machine.trains_on_gpu()
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert machine.trains_on_gpu()
+    monkeypatch.setattr(machine, "backend_sees_gpu", lambda: False)
+    assert not machine.trains_on_gpu()
+    assert re.fullmatch(r"\d+ cores( with bfloat16)?, tensorflow", machine.machine_class())
+    monkeypatch.setattr(machine, "backend_sees_gpu", lambda: True)
+    assert machine.trains_on_gpu() and machine.machine_class() == "NVIDIA X, tensorflow"
+
+
+@pytest.mark.slow
+def test_a_gpu_that_the_backend_does_not_see_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert not machine.backend_sees_gpu()
 
 
 def test_the_command_exits_with_3_and_one_line(tmp_path: Path) -> None:

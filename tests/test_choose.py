@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from comp.engines.inline import InlineEngine
 from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Competition, Weights
+from comp.tables import read_tables
 from submissions.choose import Choice, Ways, choose, fetched
-from tests.made import SQUARES
+from tests.made import SQUARES, make_squares
 from tests.served import FileServer, serve
+from tuning.setup import Settings, subjects_of
 
 FAMILIES = replace(SQUARES, candidates=("mobilenet", "efficientnet_v2", "resnet"), pixels=224)
 CONTENT = b"numbers"
@@ -144,9 +147,32 @@ def test_asked_by_name_a_file_of_any_size_is_fetched(server: FileServer) -> None
 
 
 def test_a_fit_of_what_has_no_weights_is_one_line(server: FileServer) -> None:
-    for candidate in ("scratch_cnn:probe", "mobilenet:tiny:tail"):
-        assert "no published weights" in refusal(candidate)
+    for candidate in (
+        "scratch_cnn:probe",
+        "mobilenet:tiny:tail",
+        "scratch_cnn:full",
+        "gmlp:full",
+        "mobilenet:tiny:full",
+    ):
+        for folder in (None, "none"):
+            assert "no published weights" in refusal(candidate, folder=folder)
     assert not server.asked
+
+
+@pytest.mark.parametrize("candidate", ["scratch_cnn:probe", "gmlp:full"])
+def test_nor_is_it_tuned(homes: Path, candidate: str) -> None:
+    tables = read_tables(SQUARES, make_squares(homes / "data"))
+    with pytest.raises(BadInput, match="no published weights"):
+        subjects_of(Settings(backbones=candidate), tables, InlineEngine())
+
+
+def test_weights_none_trains_a_full_fit_from_scratch_and_says_so(server: FileServer) -> None:
+    put("mobilenet")
+    choices, notes = chosen("mobilenet:full", folder="none")
+    assert names(choices) == ["mobilenet:full"] and choices[0].weights is None and not server.asked
+    assert notes == ["mobilenet:full is trained from scratch: WEIGHTS=none"]
+    own = replace(FAMILIES, candidates=("mobilenet:full", "scratch_cnn"))
+    assert names(chosen(None, competition=own, folder="none")[0]) == ["scratch_cnn:scratch"]
 
 
 @pytest.mark.parametrize("asked", ["mobilenet", "vgg16 mobilenet:scratch", "scratch_cnn vgg16 resnet bit mlp_mixer"])

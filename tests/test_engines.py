@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from comp.backend import OFFLINE
 from comp.engine import Engine, Job, ignore_events, open_engine
 from comp.engines import dask, local
 from comp.errors import BadInput, FoldboardError, NoSpace, Refused, TrainingFailed
@@ -160,9 +161,12 @@ def test_a_job_stands_where_its_command_stands(processes: Engine, in_folder: Pat
 def test_threads_are_fixed_and_the_backend_is_ours(processes: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    monkeypatch.setenv(OFFLINE, "1")
     [seen] = processes.run([job("surroundings")], ignore_events)
     assert [seen["environment"][name] for name in THREADS] == ["1"] * 4
-    assert seen["environment"]["KERAS_BACKEND"] == "jax"
+    assert seen["environment"]["KERAS_BACKEND"] == "jax" and seen["environment"][OFFLINE] == "1"
+    assert seen["environment"]["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
 @pytest.mark.parametrize("how", ["kill", "exit", "crash"])

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 import folds.features
+import folds.fit
 import folds.loop
 from comp.engine import ignore_events
 from comp.engines.inline import InlineEngine
 from comp.images import CACHE
+from comp.spec import Recipe
 from comp.store import read_marker
+from folds.batches import TrainBatches
 from folds.dataset import Dataset
 from folds.predict import predict_run
 from folds.runs import RunPlan, fold_dir, run_dir
@@ -94,11 +97,48 @@ def test_killed_after_the_last_epoch_the_average_still_predicts(
 
 
 def test_a_tail_starts_from_a_head_that_has_learnt(dataset: Dataset, weights: Path) -> None:
-    warm = frozen_plan(dataset, weights, "tail", cut=CUT, epochs=1, head_epochs=200, learning_rate=1e-9, dropout=0.0)
+    warm = frozen_plan(dataset, weights, "tail", cut=CUT, epochs=1, head_epochs=60, learning_rate=1e-9, dropout=0.0)
     cold = replace(warm, recipe=replace(warm.recipe, head_epochs=0))
     first, other = (json.loads((fit(dataset, plan) / "history.json").read_text())["loss"][0] for plan in (warm, cold))
     assert first < other - 0.2
     assert not (fold_of(dataset, warm) / "head").exists()
+
+
+def test_a_head_whose_loss_is_not_finite_starts_anew_at_half_its_rate(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = frozen_plan(dataset, weights, "tail", cut=CUT, epochs=1, head_epochs=2)
+    seen: list[tuple[float, int]] = []
+    real = folds.loop._Loop.on_epoch_end
+
+    def end(self: Any, epoch: int, logs: Any = None) -> None:
+        seen.append((self.recipe.learning_rate, epoch))
+        real(self, epoch, {"loss": np.nan} if len(seen) == 2 else logs)
+
+    monkeypatch.setattr(folds.loop._Loop, "on_epoch_end", end)
+    marker = read_marker(fit(dataset, plan))
+    rate, head_rate = plan.recipe.learning_rate, plan.recipe.head_learning_rate
+    assert seen == [(head_rate, 0), (head_rate, 1), (head_rate / 2, 0), (head_rate / 2, 1), (rate / 2, 0)]
+    then = {"learning_rate": rate / 2, "head_learning_rate": head_rate / 2}
+    assert marker is not None and marker["attempts"] == [{"failed": "the loss was not finite", "then": then}]
+
+
+def test_a_head_that_runs_out_of_memory_has_half_the_batch(
+    dataset: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    monkeypatch.setattr(folds.fit, "HEAD_BATCH", 16)
+
+    def small_machine(network: Any, recipe: Recipe, batches: TrainBatches, folder: Path, *rest: Any) -> Any:
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes.append((batches.batch_size, recipe.accumulation_steps))
+        if batches.batch_size > 8:
+            raise MemoryError
+        return {"loss": [1.0], "inner_loss": [], "seconds": [0.0]}
+
+    monkeypatch.setattr(folds.fit, "train_network", small_machine)
+    fit(dataset, frozen_plan(dataset, weights, "tail", cut=CUT, epochs=1, head_epochs=2))
+    assert sizes == [(16, 1), (8, 2), (4, 2)]
 
 
 @pytest.mark.parametrize("fitted", ["probe", "tail"])

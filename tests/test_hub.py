@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,9 +13,12 @@ import numpy as np
 import pytest
 
 from comp.backbones import hub
+from comp.backend import OFFLINE
 from comp.candidates import parse_candidate
 from comp.errors import BadInput
 from comp.spec import Candidate
+from submissions.choose import Ways, choose
+from tests.made import SQUARES
 
 PIXELS = 32
 SCALE, OFFSET = [1 / 58.0, 1 / 57.0, 1 / 57.5], [-2.1, -2.0, -1.8]
@@ -73,6 +77,35 @@ def test_without_keras_hub_one_line_says_how_to_get_it(monkeypatch: pytest.Monke
     with pytest.raises(BadInput, match="pip install keras-hub") as refusal:
         hub.build(PIXELS, preset)
     assert "\n" not in str(refusal.value)
+
+
+# ---- what is known without it
+
+
+@pytest.mark.parametrize(("kind", "pixels"), [("ViTBackbone", 224), ("ResNetBackbone", 0)])
+def test_weights_that_know_places_fit_one_size(tmp_path: Path, kind: str, pixels: int) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"class_name": kind, "config": {"image_shape": [224, 224, 3]}}))
+    (tmp_path / "model.weights.h5").touch()
+    assert hub.BACKBONE.weights[str(tmp_path)].pixels == pixels
+
+
+def test_offline_asked_for_in_a_plan_reaches_the_preset(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def give(name: str) -> str:
+        asked.append(name)
+        return str(in_folder)
+
+    models = SimpleNamespace(Backbone=SimpleNamespace(presets={}))
+    monkeypatch.setitem(sys.modules, "keras_hub", SimpleNamespace(models=models))  # type: ignore[arg-type]
+    monkeypatch.setattr("comp.fetch.kaggle_model", give)
+    monkeypatch.setenv(OFFLINE, "")  # as it was, after the test
+    hub.preset_folder.cache_clear()
+    for is_offline, expected in ((True, "OFFLINE=1 forbids to ask Kaggle"), (False, "no published weights")):
+        with pytest.raises(BadInput, match=expected):
+            choose("hub:kaggle://keras/resnetv2/keras/one:probe", SQUARES, "quick", Ways(is_offline=is_offline))
+        assert asked == ([] if is_offline else ["keras/resnetv2/keras/one"])
+    hub.preset_folder.cache_clear()
 
 
 # ---- with it
@@ -171,7 +204,7 @@ def test_what_is_no_folder_and_no_handle_is_one_line(name: str) -> None:
     "name", ["hf://owner/never-fetched", "kaggle://keras/resnetv2/keras/never_fetched", "resnet_50_imagenet"]
 )
 def test_offline_asks_no_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OFFLINE", "1")
+    monkeypatch.setenv(OFFLINE, "1")
     with pytest.raises(BadInput, match="name a local preset folder") as refusal:
         hub.preset_folder(name)
     assert "\n" not in str(refusal.value)

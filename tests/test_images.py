@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -59,6 +61,27 @@ def test_each_file_is_decoded_once_for_all_kinds(photos: Path, decoded: list[int
     assert ImageStore(SMALL, photos.parent / "cache").gather([facts[0].sha]).shape == (1, 8, 8, 1)
     cached(photos, names(photos), SPEC, SMALL)
     assert len(decoded) == 21
+
+
+def with_side(data: bytes, side: int) -> bytes:
+    """Return a JPEG or PNG whose header tells of another side, as a corrupt one may."""
+    if data.startswith(b"\xff\xd8"):
+        at = data.index(b"\xff\xc0") + 5
+        return data[:at] + struct.pack(">HH", side, side) + data[at + 4 :]
+    header = data[12:16] + struct.pack(">II", side, side) + data[24:29]
+    return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+
+
+@pytest.mark.parametrize("side", [16_000, 30_000, 40_000])
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_a_header_of_absurd_sides_costs_only_its_own_photo(photos: Path, ending: str, side: int) -> None:
+    small = cv2.imencode(ending, np.full((8, 8, 3), 99, np.uint8))[1].tobytes()
+    (photos / f"absurd{ending}").write_bytes(with_side(small, side))
+    facts = dict(zip(names(photos), cached(photos, names(photos)), strict=True))
+    bad = {name: known.unreadable for name, known in facts.items() if known.unreadable}
+    assert bad == {f"absurd{ending}": "a header of more than 200 megapixels", "broken.jpg": "not an image"}
+    store = ImageStore(SPEC, photos.parent / "cache")
+    assert store.gather([facts[name].sha for name in sorted(facts.keys() - bad.keys())]).shape == (20, 24, 24, 3)
 
 
 def test_pixels_are_those_of_the_file(photos: Path) -> None:

@@ -1,4 +1,4 @@
-"""The contract of the backbones on Keras' JAX backend: the same tests, in a process of their own."""
+"""The contract of the backbones, and the training of a fold, on Keras' JAX backend: the same tests, in a process of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-CONTRACT = "finite or half or come_back or overfitted or a_cut_changes_nothing or frozen_means"
+TRAINING = "test_it_learns_and_its_weights_predict_what_it_wrote"
+CONTRACT = f"finite or half or come_back or overfitted or a_cut_changes_nothing or frozen_means or {TRAINING}"
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_the_backbones_keep_their_contract_on_jax() -> None:
+def test_the_contract_is_kept_on_jax() -> None:
     done = subprocess.run(
         [
             sys.executable,
@@ -31,6 +32,7 @@ def test_the_backbones_keep_their_contract_on_jax() -> None:
             "-p",
             "no:cacheprovider",
             "tests/test_backbones.py",
+            f"tests/test_train.py::{TRAINING}",
             "-k",
             CONTRACT,
         ],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import comp.backend
-from comp.backend import fast_forward, has_bf16, precision_for
+from comp.backend import fast_forward, has_bf16, jit_compile, precision_for
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
 from folds.features import banks_of
@@ -67,6 +67,12 @@ def test_bfloat16_is_taken_where_it_pays_and_the_processor_has_it(
     processor(monkeypatch, f"flags : {'avx512_bf16' if has_it else 'avx2'}\n")
     assert precision_for({"train"}, "train") == ("mixed_bfloat16" if has_it else "float32")
     assert precision_for({"train"}, "extract") == "float32" == precision_for((), "train")
+
+
+def test_steps_are_compiled_by_xla_but_for_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend, expected in {"tensorflow": False, "jax": "auto"}.items():
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+        assert jit_compile() == expected
 
 
 @pytest.mark.parametrize("name", names("comp.backbones"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from comp.competitions.rare_species import COMPETITION as RARE_SPECIES
 from comp.errors import BadInput
 from comp.registry import load_backbone, load_competition, names
-from comp.spec import Candidate
+from comp.spec import Candidate, Fit
 from folds.presets import PRESETS, complete, seconds_of_fold
 from tests.made import SQUARES
 
@@ -64,6 +65,35 @@ def test_a_competition_may_ask_for_stronger_augmentation_from_scratch() -> None:
     assert complete(Candidate("scratch_cnn"), "standard", strong)[1].strength == pytest.approx(0.45)
     assert complete(Candidate("mobilenet", fit="probe"), "standard", strong)[1].strength == 0.5
     assert complete(Candidate("scratch_cnn"), "best", replace(strong, strength_scale=9.0))[1].strength == 1.0
+
+
+@pytest.mark.parametrize("fit", ["probe", "tail", "full"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_weights_that_fit_one_size_decide_it(preset: str, fit: Fit) -> None:
+    for competition in (RARE_SPECIES, SQUARES):
+        candidate, recipe = complete(Candidate("mlp_mixer", "S/16", fit), preset, competition)
+        assert candidate.pixels == recipe.pixels == 224
+    assert complete(Candidate("mlp_mixer", "S/16", fit, 224), preset, RARE_SPECIES)[1].pixels == 224
+
+
+def test_a_size_that_the_weights_do_not_fit_is_one_line() -> None:
+    line = (
+        "candidate mlp_mixer:S/16:probe:160px: its weights fit photos of 224 px only; ask for 224px, or for "
+        "mlp_mixer:S/16:scratch:160px"
+    )
+    with pytest.raises(BadInput, match=f"^{re.escape(line)}$"):
+        complete(Candidate("mlp_mixer", "S/16", "probe", 160), "quick", RARE_SPECIES)
+    assert complete(Candidate("mlp_mixer", "S/16", "scratch", 160), "quick", RARE_SPECIES)[1].pixels == 160
+
+
+def test_pooling_that_a_probe_cannot_do_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = {"probe": {"pool": "gem"}, "tail": {"pool": "gem"}}
+    monkeypatch.setattr("folds.presets.load_backbone", lambda name: replace(load_backbone(name), recipe=recipes))
+    with pytest.raises(
+        BadInput, match=r"^candidate mobilenet:V2:probe: .*pool=gem, but a probe's .* are means already"
+    ):
+        complete(Candidate("mobilenet", fit="probe"), "quick", RARE_SPECIES)
+    assert complete(Candidate("mobilenet", fit="tail"), "quick", RARE_SPECIES)[1].pool == "gem"
 
 
 def test_unknown_preset_is_one_line() -> None:

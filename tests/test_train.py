@@ -17,6 +17,7 @@ import folds.train
 from comp.augment import policy
 from comp.errors import Refused, TrainingFailed
 from comp.images import CACHE, ImageStore, PixelSpec
+from comp.registry import names
 from comp.spec import Recipe
 from comp.store import read_marker
 from folds.batches import TrainBatches, predict
@@ -26,9 +27,15 @@ from folds.inputs import PixelInputs
 from folds.mixing import Mixing
 from folds.runs import RunPlan, fold_dir, run_dir
 from folds.train import fit_fold
+from tests.frozen import NO_HUB
 from tests.made import run_plan, squares_dataset
 
 RECIPE = Recipe(pixels=16, epochs=4, batch_size=8, width=8, strength=0.5, dropout=0.5)
+CHEAPEST = ("mlp", "scratch_cnn")
+BACKBONES = [
+    pytest.param(name, marks=[*([] if name in CHEAPEST else [pytest.mark.slow]), *([NO_HUB] if name == "hub" else [])])
+    for name in names("comp.backbones")
+]
 
 
 @pytest.fixture
@@ -47,27 +54,29 @@ class Killed(Exception):
     """Stands for a kill: it passes through everything."""
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_resumed_fit_equals_an_undisturbed_one_to_the_last_bit(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, backbone: str
 ) -> None:
-    whole = fit(dataset, run_plan(dataset, RECIPE))
+    dataset = squares_dataset(in_folder / "data", [PixelSpec(32)])[0]
+    plan = run_plan(dataset, replace(RECIPE, pixels=32, epochs=2), backbone=backbone)
+    whole = fit(dataset, plan)
     expected = {name: (whole / name).read_bytes() for name in ("valid.npy", "test.npy")}
     whole.rename(whole.with_name("undisturbed"))
     real = folds.loop._Loop.on_epoch_end
 
-    def kill_after_two(self: Any, epoch: int, logs: Any = None) -> None:
+    def kill_after_one(self: Any, epoch: int, logs: Any = None) -> None:
         real(self, epoch, logs)
-        if epoch == 1:
-            raise Killed
+        raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(folds.loop._Loop, "on_epoch_end", kill_after_two)
+        patch.setattr(folds.loop._Loop, "on_epoch_end", kill_after_one)
         with pytest.raises(Killed):
-            fit(dataset, run_plan(dataset, RECIPE))
+            fit(dataset, plan)
     assert (whole / "resume.npz").is_file() and read_marker(whole) is None
-    resumed = fit(dataset, run_plan(dataset, RECIPE))
+    resumed = fit(dataset, plan)
     assert {name: (resumed / name).read_bytes() for name in expected} == expected
-    assert len(json.loads((resumed / "history.json").read_text())["loss"]) == 4
+    assert len(json.loads((resumed / "history.json").read_text())["loss"]) == 2
     assert not (resumed / "resume.npz").exists()
 
 
@@ -78,9 +87,16 @@ def test_a_finished_fold_is_not_touched(dataset: Dataset) -> None:
     assert {name: (folder / name).stat().st_mtime_ns for name in times} == times
 
 
-def test_it_learns_and_its_weights_predict_what_it_wrote(dataset: Dataset) -> None:
+def test_it_learns_and_its_weights_predict_what_it_wrote(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, by_xla = keras.Model.fit, []
+    monkeypatch.setattr(
+        keras.Model,
+        "fit",
+        lambda self, *rest, **named: (by_xla.append(self.jit_compile), real(self, *rest, **named))[1],
+    )
     recipe = replace(RECIPE, epochs=25, strength=0.0, learning_rate=5e-3)
     folder = fit(dataset, run_plan(dataset, recipe), fold=1)
+    assert by_xla == [keras.backend.backend() == "jax"]
     valid = np.load(folder / "valid.npy")
     truth = dataset.index_of(dataset.train["label"][dataset.train["fold"] == 1])
     assert (valid.argmax(axis=1) == truth).mean() >= 0.9
@@ -106,8 +122,9 @@ def test_no_row_of_the_fold_is_ever_in_a_batch(dataset: Dataset, monkeypatch: py
 
 
 def test_seeds_change_the_run_and_nothing_else_does(dataset: Dataset) -> None:
-    first = np.load(fit(dataset, run_plan(dataset, RECIPE)) / "valid.npy")
-    other = np.load(fit(dataset, run_plan(dataset, RECIPE, seed=1)) / "valid.npy")
+    recipe = replace(RECIPE, epochs=1)
+    first = np.load(fit(dataset, run_plan(dataset, recipe)) / "valid.npy")
+    other = np.load(fit(dataset, run_plan(dataset, recipe, seed=1)) / "valid.npy")
     assert (first != other).any()
 
 
@@ -161,14 +178,10 @@ def test_memory_that_runs_out_is_tried_once_more_with_half_the_batch_and_two_ste
     assert marker["attempts"][0]["then"] == {"batch_size": 4, "accumulation_steps": 2}
 
 
-def test_inner_rows_choose_the_epoch_and_are_rows_of_the_other_folds(dataset: Dataset) -> None:
-    folder = fit(dataset, run_plan(dataset, replace(RECIPE, inner_valid=0.25)))
-    history = json.loads((folder / "history.json").read_text())
+def test_inner_rows_choose_the_epoch_and_classes_may_be_weighted(dataset: Dataset) -> None:
+    folder = fit(dataset, run_plan(dataset, replace(RECIPE, inner_valid=0.25, class_weights=True)))
+    history, marker = json.loads((folder / "history.json").read_text()), read_marker(folder)
     assert len(history["inner_loss"]) == RECIPE.epochs
-
-
-def test_class_weights_are_an_option(dataset: Dataset) -> None:
-    marker = read_marker(fit(dataset, run_plan(dataset, replace(RECIPE, class_weights=True, epochs=1))))
     assert marker is not None and marker["recipe"]["class_weights"] is True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from comp.backend import THREADS, backend_name, precision_for
+from comp.backend import THREADS, backend_name, precision_for, set_offline
 from comp.candidates import parse_candidates
 from comp.engine import Engine
 from comp.errors import BadInput
@@ -182,11 +182,12 @@ def _weights(candidate: Candidate, settings: Settings) -> WeightsFile | None:
     """Return a candidate's weights, fetched where that is asked for or small; None where it can do without.
 
     Raises:
-        BadInput: If its fit needs weights that cannot be had.
+        BadInput: If its fit starts from weights that cannot be had; `full` does without where WEIGHTS=none says so.
     """
+    set_offline(settings.offline)
     facts = facts_of(candidate)
     needs_them = candidate.fit in BANKED
-    if needs_them and facts is None:
+    if facts is None and candidate.fit not in (None, "scratch"):
         raise BadInput(
             f"candidate {candidate}: there are no published weights of it; ask for {candidate.backbone}:scratch"
         )

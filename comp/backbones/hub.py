@@ -7,12 +7,13 @@ extra `hub` (keras-hub, 280 MB). Downloads go through the clients of these sites
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comp.backend import is_offline
 from comp.errors import BadInput
 from comp.spec import Backbone, Weights
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.weights.h5"
 INSTALL = "pip install keras-hub==0.29.1"
+# They learn a vector for each place, so their weights fit one size (keras-hub 0.29.1; DINOv2 and DINOv3 fit any).
+OF_ONE_SIZE = ("ViTBackbone", "DeiTBackbone", "ViTDetBackbone")
 
 
 def build(pixels: int, variant: str, weights: Path | str | None = None, *, channels: int = 3) -> keras.Model:
@@ -49,7 +52,7 @@ def build(pixels: int, variant: str, weights: Path | str | None = None, *, chann
 def preset_folder(preset: str) -> Path:
     """Return the local folder of a preset, which is downloaded first where it is a handle.
 
-    OFFLINE=1 asks no network: then a handle of Hugging Face is found if it was fetched before.
+    OFFLINE=1 (see `comp.backend`) asks no network: then a handle of Hugging Face is found if it was fetched before.
 
     Raises:
         BadInput: If there is no such folder, or the handle's source does not give it.
@@ -57,9 +60,8 @@ def preset_folder(preset: str) -> Path:
     folder = Path(preset).expanduser()
     if folder.is_dir():
         return folder.resolve()
-    is_offline = os.environ.get("OFFLINE", "") not in ("", "0")
     try:
-        return Path(_fetched(preset, is_offline))
+        return Path(_fetched(preset))
     except BadInput:
         raise
     except Exception as error:  # the clients of the sites raise whatever their networks raise
@@ -68,14 +70,14 @@ def preset_folder(preset: str) -> Path:
         ) from error
 
 
-def _fetched(preset: str, is_offline: bool) -> str:
+def _fetched(preset: str) -> str:
     from comp.fetch import hugging_face_files, kaggle_model  # here, because facts are read without numpy
 
     hub = _keras_hub()
     if preset.startswith("hf://"):
         files = ["*.json", "*.h5"]
         name = preset.removeprefix("hf://")
-        return str(hugging_face_files(name, allow_patterns=files, local_files_only=is_offline))
+        return str(hugging_face_files(name, allow_patterns=files, local_files_only=is_offline()))
     own = hub.models.Backbone.presets.get(preset, {})
     handle = own.get("kaggle_handle", preset)
     if not handle.startswith("kaggle://"):
@@ -83,7 +85,7 @@ def _fetched(preset: str, is_offline: bool) -> str:
             f"candidate hub:{preset}: no such folder, and no handle; expected a preset folder, hf://owner/model, "
             "kaggle://owner/model/keras/name or a name that keras-hub knows"
         )
-    if is_offline:
+    if is_offline():
         raise BadInput(f"candidate hub:{preset}: OFFLINE=1 forbids to ask Kaggle; name a local preset folder instead")
     return str(kaggle_model(handle.removeprefix("kaggle://")))
 
@@ -154,6 +156,15 @@ def _in_one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
+def _only_pixels(folder: Path) -> int:
+    """Return the only side that a preset's weights fit, 0 where any will do."""
+    try:
+        facts = json.loads((folder / "config.json").read_text())
+        return int(facts["config"]["image_shape"][0]) if facts["class_name"] in OF_ONE_SIZE else 0
+    except (OSError, ValueError, LookupError, TypeError):  # a broken preset is told of where it is loaded
+        return 0
+
+
 class _WeightsOfPresets(Mapping[str, Weights]):
     """Each preset is its own weights: the file in its folder, by the name of the preset."""
 
@@ -163,7 +174,8 @@ class _WeightsOfPresets(Mapping[str, Weights]):
         file = preset_folder(preset) / WEIGHTS_FILE
         if not file.is_file():
             raise KeyError(preset)
-        return Weights(file=str(file), url=preset, megabytes=file.stat().st_size / 1e6)
+        megabytes = file.stat().st_size / 1e6
+        return Weights(file=str(file), url=preset, megabytes=megabytes, pixels=_only_pixels(file.parent))
 
     def __iter__(self) -> Iterator[str]:
         return iter(())

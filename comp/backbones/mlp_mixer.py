@@ -93,7 +93,8 @@ def _mlp(x: Any, name: str, hidden: int) -> Any:
     return layers.Dense(x.shape[-1], name=f"{name}.Dense_1")(y)
 
 
-# Files of one name lie in several folders: these were trained on ImageNet (S/16) and on ImageNet-21k (B/16).
+# Files of one name lie in several folders: these were trained on ImageNet (S/16) and on ImageNet-21k (B/16), at 224 px: what
+# mixes tokens has a weight for each pair of places.
 _AT = "https://storage.googleapis.com/mixer_models"
 
 BACKBONE = Backbone(
@@ -104,8 +105,8 @@ BACKBONE = Backbone(
     scratch_variant="mini/8",
     recipe={"scratch": {"learning_rate": 0.004, "tta_views": 2}},
     weights={
-        "S/16": Weights(file="Mixer-S_16.npz", url=f"{_AT}/gsam/Mixer-S_16.npz", megabytes=74.0),
-        "B/16": Weights(file="Mixer-B_16.npz", url=f"{_AT}/imagenet21k/Mixer-B_16.npz", megabytes=304.0),
+        "S/16": Weights(file="Mixer-S_16.npz", url=f"{_AT}/gsam/Mixer-S_16.npz", megabytes=74.0, pixels=224),
+        "B/16": Weights(file="Mixer-B_16.npz", url=f"{_AT}/imagenet21k/Mixer-B_16.npz", megabytes=304.0, pixels=224),
     },
     parameters={"S/16": 18_015_264, "B/16": 59_111_472},
     cuts={

@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from comp.backend import backend_name
+from comp.backend import OFFLINE, backend_name
 from comp.engine import Event, Job, Listener, died, how_it_ended
 from comp.engines import dask_worker
 from comp.engines.child import as_error
@@ -208,7 +208,11 @@ def _start(job: Job) -> dict[str, Any]:
     return {
         "folder": os.getcwd(),
         "path": _own_path(),
-        "environment": {"KERAS_BACKEND": backend_name(), "FOLDBOARD_COMMAND": command},
+        "environment": {
+            "KERAS_BACKEND": backend_name(),
+            "FOLDBOARD_COMMAND": command,
+            OFFLINE: os.environ.get(OFFLINE, ""),
+        },
         "job": {**vars(job), "arguments": dict(job.arguments)},
     }
 
