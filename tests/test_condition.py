@@ -126,6 +126,7 @@ def test_a_split_that_was_killed_between_parts_ends_the_same(dataset: Dataset, m
     assert [(again / name).read_bytes() for name in ("valid.npy", "test.npy")] == expected
 
 
+@pytest.mark.slow  # a probe shows the same in seconds
 def test_the_input_is_used(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     assert values_of(dataset) == ["cold", "warm"]
     recipe = replace(RECIPE, condition="input", epochs=30, learning_rate=0.02)

@@ -152,8 +152,13 @@ def test_a_tail_on_its_bank_predicts_what_the_uncut_network_does(name: str, cut:
     assert np.abs(softmax(stored) - softmax(expected)).max() < 0.01
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", sorted({name for name, _ in CUTS}))
+FIRST = [("mobilenet", "float32"), ("mobilenet", "mixed_bfloat16"), ("vgg16", "float32"), ("mlp_mixer", "float32")]
+OTHERS = [(name, kind) for name in WITH_CUTS for kind in ("float32", "mixed_bfloat16") if (name, kind) not in FIRST]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [*FIRST, *(pytest.param(*other, marks=pytest.mark.slow) for other in OTHERS)]
+)
 def test_one_pass_over_all_cuts_gives_each_its_own_numbers(name: str, precision: str) -> None:
     """To the last bit: a bank's key does not say what was computed with it."""
     photos = np.random.default_rng(0).integers(0, 256, (3, PIXELS, PIXELS, 3), dtype=np.uint8)

@@ -16,11 +16,11 @@ from comp.engines.inline import InlineEngine
 from comp.images import PixelSpec
 from comp.metrics import METRICS, metric
 from comp.spec import Candidate, Recipe
-from comp.store import read_json, sha256_of_file, write_json
+from comp.store import read_json, sha256_of_file, write_json, write_marker
 from folds.assign import HOLDOUT
 from folds.dataset import Dataset
 from folds.oof import read_predictions, score
-from folds.runs import repeat_mark, run_dir, trial_mark, tuned_path
+from folds.runs import fold_dir, repeat_mark, run_dir, trial_mark, tuned_path
 from tests.made import SQUARES, read_all, run_plan, squares_dataset
 from tuning.honest import compare, finalists_of, paired_difference, second_dataset
 from tuning.objective import IS_DEFAULT, Objective, Stopped, is_better
@@ -87,26 +87,31 @@ def test_trial_is_scored_out_of_fold_and_its_folds_are_kept(in_folder: Path) -> 
 
 def test_a_worker_without_a_trial_trains_the_later_folds_of_another_s(in_folder: Path) -> None:
     dataset, _ = squares_dataset(in_folder / "data")
-    engine, study = Noting(), optuna.create_study(direction="maximize")
-    for _ in range(2):
-        study.enqueue_trial({"learning_rate": 1e-2})
-    checks = iter([None, Stopped()])
+    study = optuna.create_study(direction="maximize")
+    plan = run_plan(dataset, replace(RECIPE, learning_rate=1e-2))
+    trained: list[int] = []
 
-    def stop_before_the_second_fold() -> None:
-        stop = next(checks)
-        if stop:
-            raise stop
+    class Writing:
+        """Writes the marker of a fold instead of training it."""
 
-    trial = study.ask()
-    helper, order = objective(dataset, engine), Order(**{**dict.fromkeys(NO_ORDER, ""), "number": 1})  # type: ignore[arg-type]
+        def run(self, jobs: list[Job], listener: Callable[[Event], None]) -> list[Any]:
+            """Note the folds of the jobs."""
+            trained.extend(job.arguments["fold"] for job in jobs)
+            for fold in trained:
+                fold_dir(run_dir(dataset.folder, plan), fold).mkdir(parents=True, exist_ok=True)
+                write_marker(fold_dir(run_dir(dataset.folder, plan), fold), [])
+            return [None for _ in jobs]
+
+    trial, helper = study.ask(), objective(dataset, Writing())
+    order = Order(**{**dict.fromkeys(NO_ORDER, ""), "number": 1})  # type: ignore[arg-type]
+    trial.set_user_attr("changes", {"learning_rate": 1e-2})
     assert not lend_a_hand(study, helper, order, Patience(None))  # its features may not be there yet
-    with pytest.raises(Stopped):
-        objective(dataset, engine, stop_before_the_second_fold)(trial)
-    assert lend_a_hand(study, helper, order, Patience(None))
+    trial.report(0.5, 0)
+    write_marker(fold_dir(run_dir(dataset.folder, plan), 0), [])
+    assert lend_a_hand(study, helper, order, Patience(None)) and trained == [2]
     assert not lend_a_hand(study, helper, order, Patience(None))  # the fold that the trial is at is its own
-    assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 2"]
-    objective(dataset, engine)(study.ask())  # the same recipe
-    assert [label[-6:] for label in engine.jobs] == ["fold 0", "fold 2", "fold 1"]
+    study.tell(trial, 0.5)
+    assert not lend_a_hand(study, helper, order, Patience(None))
 
 
 def test_a_helping_hand_stops_when_the_trial_is_pruned(in_folder: Path) -> None:

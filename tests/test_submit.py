@@ -225,6 +225,7 @@ def test_bad_data_are_one_clear_line(tmp_path: Path, kind: str) -> None:
     assert not [words for words in BAD_DATA[kind] if words not in line], line
 
 
+@pytest.mark.slow  # what is dropped and kept is tested where tables are read
 def test_allow_missing_goes_on_without_them(tmp_path: Path) -> None:
     make_squares(tmp_path / "my data")
     (tmp_path / "mine.py").write_text(FACTS)
@@ -243,6 +244,7 @@ def test_nothing_is_written_into_the_data_folder(
     assert sorted(path.relative_to(home / "my data").as_posix() for path in (home / "my data").rglob("*")) == names
 
 
+@pytest.mark.slow
 def test_new_writes_a_competition_that_works(tmp_path: Path) -> None:
     make_squares(tmp_path / "squares")
     done = command(tmp_path, "comp", "new", "--data", "squares", "--out", "contest.py")

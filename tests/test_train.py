@@ -31,7 +31,7 @@ from tests.frozen import NO_HUB
 from tests.made import run_plan, squares_dataset
 
 RECIPE = Recipe(pixels=16, epochs=4, batch_size=8, width=8, strength=0.5, dropout=0.5)
-CHEAPEST = ("mlp", "scratch_cnn")
+CHEAPEST = ("mlp", "small_cnn")
 BACKBONES = [
     pytest.param(name, marks=[*([] if name in CHEAPEST else [pytest.mark.slow]), *([NO_HUB] if name == "hub" else [])])
     for name in names("comp.backbones")
