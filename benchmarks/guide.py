@@ -20,8 +20,10 @@ import numpy as np
 
 from benchmarks.figure import Figure
 from comp.errors import BadInput
+from comp.registry import load_competition
 from comp.spec import Candidate
 from comp.store import read_json
+from comp.tables import read_tables
 from comp.weights import facts_of, find_weights
 from folds.dataset import Dataset, load_dataset
 
@@ -89,22 +91,28 @@ def _guide(dataset: Dataset, data: str, weights: str) -> tuple[float, float]:
     found = find_weights(facts, weights) if facts else None
     if found is None:
         raise BadInput(f"benchmark guide: no weights of mobilenet in WEIGHTS={weights}")
-    rows = dataset.in_folds
+    rows, paths = dataset.in_folds, paths_of(dataset, Path(data))
     answers = np.full(len(rows), -1)
     began = time.monotonic()
     for fold in range(dataset.n_folds):
         valid = (rows["fold"] == fold).to_numpy()
-        answers[valid] = _guide_fold(dataset, Path(data), str(found.path), fold)
+        answers[valid] = _guide_fold(dataset, paths, str(found.path), fold)
     return time.monotonic() - began, float(f1_score(dataset.truth, answers, average="macro"))
 
 
-def _guide_fold(dataset: Dataset, data: Path, weights: str, fold: int) -> np.ndarray:
+def paths_of(dataset: Dataset, data: Path) -> list[str]:
+    """Return the file of each row in the folds."""
+    train = read_tables(load_competition("rare_species"), data).train
+    path_of = dict(zip(train["id"], train["path"], strict=True))
+    return [str(data / path_of[row]) for row in dataset.in_folds["id"]]
+
+
+def _guide_fold(dataset: Dataset, paths: list[str], weights: str, fold: int) -> np.ndarray:
     """Return the class answered for each valid row of a fold, as the guide trains it."""
     import keras
     import tensorflow as tf
 
-    rows = dataset.in_folds
-    paths, valid = [str(data / path) for path in rows["path"]], (rows["fold"] == fold).to_numpy()
+    valid = (dataset.in_folds["fold"] == fold).to_numpy()
 
     def photos(chosen: np.ndarray, is_training: bool) -> Any:
         files = [path for path, is_chosen in zip(paths, chosen, strict=True) if is_chosen]

@@ -12,7 +12,7 @@ from comp.images import CACHE
 from comp.registry import load_backbone
 from comp.spec import Candidate, Recipe
 from comp.store import read_json, write_json
-from folds.features import POOLED, source_sha
+from folds.banks import POOLED, source_sha
 
 BYTES = 2  # of one number in a bank: 16 bits
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from comp.engine import Engine, Job, Listener
 from comp.images import CACHE
+from folds.banks import Wanted, wanted_banks
 from folds.dataset import Dataset
-from folds.features import Wanted, fill_banks, wanted_banks
+from folds.features import fill_banks
 from folds.found import with_weights
 from folds.runs import RunPlan, plan_of
 

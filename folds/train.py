@@ -18,8 +18,8 @@ from comp.spec import Recipe
 from comp.store import locked, read_json, read_marker, sweep, write_array, write_json, write_marker
 from comp.strips import StripStore
 from folds.assign import HOLDOUT
+from folds.banks import bank_inputs, banks_of, for_head, starts_from_head
 from folds.dataset import load_dataset
-from folds.features import bank_inputs, banks_of, for_head, starts_from_head
 from folds.fit import HEAD, Fold, answer
 from folds.inputs import Inputs, PixelInputs
 from folds.loop import CHECKPOINT, NotFinite

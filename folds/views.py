@@ -19,8 +19,8 @@ from comp.engine import Engine, Job, Listener, Report
 from comp.errors import Refused
 from comp.images import CACHE
 from comp.store import locked, read_json, read_marker, sweep, write_array, write_json, write_marker
+from folds.banks import banks_of
 from folds.dataset import Dataset
-from folds.features import banks_of
 from folds.oof import align
 from folds.predict import predict_run
 from folds.runs import RunPlan, plan_of, run_dir, views_dir

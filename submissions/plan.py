@@ -17,11 +17,11 @@ from comp.sources import DATA_ROOT, Source, find_source
 from comp.spec import Competition
 from comp.tables import Tables, read_tables
 from comp.weights import PROJECT_FOLDER
+from folds.banks import wanted_banks
 from folds.by_rule import for_rows
 from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.cv import unfinished_folds
 from folds.dataset import dataset_folder
-from folds.features import wanted_banks
 from folds.prepare import (
     check_seed,
     n_unread_photos,

@@ -9,8 +9,8 @@ import numpy as np
 from comp.chunks import ChunkStore
 from comp.images import CACHE, ImageStore
 from comp.metrics import Floats, metric
+from folds.banks import banks_of
 from folds.dataset import Dataset
-from folds.features import banks_of
 from folds.runs import plan_of
 from submissions.stored import finished_runs, is_outside
 

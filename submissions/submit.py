@@ -17,9 +17,11 @@ from comp.images import CACHE
 from comp.sources import answers_of
 from comp.store import read_marker
 from comp.typed import command_line
+from folds.banks import wanted_banks
 from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished_folds
 from folds.dataset import Dataset
-from folds.features import fill_banks, seconds_of_bank, trim, wanted_banks
+from folds.features import fill_banks, seconds_of_bank
+from folds.kept import trim
 from folds.oof import Predictions, Score, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir

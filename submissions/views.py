@@ -9,8 +9,9 @@ from pathlib import Path
 from comp.engine import Engine
 from comp.images import CACHE
 from comp.metrics import Metric, Score
+from folds.banks import wanted_banks
 from folds.dataset import Dataset
-from folds.features import fill_banks, wanted_banks
+from folds.features import fill_banks
 from folds.predict import n_steps
 from folds.prepare import bar_if
 from folds.runs import RunPlan, run_dir

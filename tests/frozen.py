@@ -17,9 +17,10 @@ from comp.images import CACHE
 from comp.registry import load_backbone
 from comp.spec import Candidate, Fit, Recipe
 from comp.store import sha256_of_file
+from folds.banks import wanted_banks
 from folds.cv import write_run
 from folds.dataset import Dataset
-from folds.features import fill_banks, wanted_banks
+from folds.features import fill_banks
 from folds.model import make_network
 from folds.runs import RunPlan, fold_dir, run_dir
 from folds.train import fit_fold

@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 
-import folds.features
+import folds.banks
 import submissions.submit
 from comp.engines.inline import InlineEngine
 from comp.images import CACHE
+from folds.banks import View, Wanted, banks_of
 from folds.dataset import Dataset
-from folds.features import View, Wanted, banks_of, extraction_jobs, trim
+from folds.features import extraction_jobs
+from folds.kept import trim
 from tests.frozen import fill, frozen_plan
 from tests.minis import PROJECT
 from tests.test_features import bank
@@ -84,7 +86,7 @@ def test_what_a_killed_trim_left_of_a_bank_counts_too() -> None:
 ANOTHER = """\
 import sys
 from pathlib import Path
-from folds.in_use import hold
+from folds.kept import hold
 hold(Path("cache/features"), sys.argv[1:2])
 hold(Path("cache/features"), sys.argv[2:])
 print("held", flush=True)
@@ -133,7 +135,7 @@ def test_a_plan_names_its_banks_for_all_other_commands_before_it_looks_into_them
     extraction_jobs([Wanted(bank(view=View(2, 0.5)), ())], CACHE)
     (named,) = (CACHE / "features" / ".in-use").iterdir()
     assert named.read_text().split() == [first]
-    command = [sys.executable, "-c", "from folds.features import trim; trim(0, ())"]
+    command = [sys.executable, "-c", "from folds.kept import trim; trim(0, ())"]
     subprocess.run(command, env={**os.environ, "PYTHONPATH": str(PROJECT)}, check=True, capture_output=True)
     assert left() == {first}
 
@@ -162,7 +164,7 @@ def test_a_bank_that_vanishes_while_it_is_looked_into_lacks_everything(monkeypat
         shutil.rmtree(folder)
         raise FileNotFoundError(folder / "chunk" / "done.json")
 
-    monkeypatch.setattr(folds.features, "ChunkStore", gone)
+    monkeypatch.setattr(folds.banks, "ChunkStore", gone)
     assert wanted.missing(CACHE) == ["a", "b"]
 
 

@@ -17,10 +17,11 @@ from comp.engines.inline import InlineEngine
 from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Candidate, Fit, Recipe
+from folds.banks import BankSpec, View
 from folds.batches import softmax
 from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.dataset import Dataset
-from folds.features import BankSpec, View, features_at, features_of
+from folds.features import features_at, features_of
 from folds.model import depths, make_loss, make_network
 from folds.optimizer import make_optimizer
 from tests.frozen import PIXELS, RECIPE, fit, frozen_plan, norms_of, save_tiny

@@ -16,9 +16,9 @@ from comp.chunks import ChunkStore
 from comp.images import CACHE
 from comp.layers import CosineLogits, GeneralisedMeanPooling
 from comp.spec import Recipe
+from folds.banks import banks_of
 from folds.batches import TrainBatches, softmax
 from folds.dataset import Dataset
-from folds.features import banks_of
 from folds.model import MarginCrossentropy, make_loss, pooled
 from tests.frozen import ALL_ON, fit, frozen_plan, model_weights, untrained
 

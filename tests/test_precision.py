@@ -14,7 +14,7 @@ import comp.backend
 from comp.backend import fast_forward, has_bf16, jit_compile, precision_for
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
-from folds.features import banks_of
+from folds.banks import banks_of
 from folds.runs import RunPlan
 from submissions.choose import Ways, choose
 from tests.frozen import PIXELS, save_tiny

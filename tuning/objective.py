@@ -12,9 +12,10 @@ import numpy as np
 from comp.engine import Engine, Event, Job
 from comp.images import CACHE
 from comp.metrics import metric
+from folds.banks import wanted_banks
 from folds.cv import fold_jobs, write_run
 from folds.dataset import Dataset
-from folds.features import extraction_jobs, wanted_banks
+from folds.features import extraction_jobs
 from folds.oof import assemble, check_fold, read_fold, score
 from folds.runs import RunPlan, run_dir
 from tuning.space import Space

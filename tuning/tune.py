@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from comp.console import relative, say, show_facts, show_table
 from comp.engine import Engine, Event, Listener, n_cores, open_engine
 from comp.images import CACHE
-from folds.features import trim, wanted_banks
+from folds.banks import wanted_banks
+from folds.kept import trim
 from folds.runs import RunPlan, tuning_dir
 from tuning.crew import Crew
 from tuning.honest import Finalist, Guard, Verdict, compare
