@@ -73,15 +73,17 @@ def compare(matched: Matched, a: Sequence[str], b: Sequence[str], metric: Metric
 
     The error has two parts. Rows: the deviation of the difference of mean scores over bootstrap resamples, in which both see
     the same rows. Seeds: the deviation of scores over seeds, pooled over both and shared by their numbers; it has few degrees
-    of freedom, for which Student's t with those of Welch and Satterthwaite widens the interval. Part of the chance of rows
-    is in the deviation over seeds too, so the interval is rather too wide than too narrow.
+    of freedom, so its part of the interval is as wide as Student's t says, whatever the part of the rows. (Degrees of freedom
+    for the sum, as Welch and Satterthwaite have them, trust two seeds that are alike by chance: of 630 pairs of pairs of seeds
+    of one recipe they called 7.1 % a real gain, this one 3.3 %.)
 
     Args:
         a, b: Names of the runs of each, one a seed.
 
-    Source: Welch, "The generalization of Student's problem" (1947).
+    Source: Zou and Donner, "Construction of confidence limits about effect measures: A general approach" (2008), which adds the
+    squares of the half-widths of both parts.
     """
-    from scipy.stats import t
+    from scipy.stats import norm, t
 
     rows = matched.is_counted
     truth = matched.truth[rows]
@@ -91,9 +93,8 @@ def compare(matched: Matched, a: Sequence[str], b: Sequence[str], metric: Metric
     by_rows = float((draws[1] - draws[0]).var(ddof=1))
     by_seeds, n_free = _seed_variance(scores[0], scores[1])
     error = float(np.sqrt(by_rows + by_seeds))
-    # rows are many, so all that limits the degrees of freedom is the part of the seeds
-    free = n_free * (by_rows + by_seeds) ** 2 / by_seeds**2 if by_seeds else np.inf
-    reach = float(t.ppf((1 + LEVEL) / 2, free)) * error
+    level = (1 + LEVEL) / 2
+    reach = float(np.sqrt(norm.ppf(level) ** 2 * by_rows + t.ppf(level, max(n_free, 1)) ** 2 * by_seeds))
     covers = "rows and seeds" if min(len(a), len(b)) > 1 else "rows only"
     means = float(scores[0].mean()), float(scores[1].mean())
     return Comparison(*means, float(gain), error, gain - reach, gain + reach, covers, (len(a), len(b)))

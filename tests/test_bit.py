@@ -68,7 +68,9 @@ def saved(folder: Path, arrays: dict[str, np.ndarray], **more: np.ndarray) -> Pa
 # ---- truths
 
 
-@pytest.mark.parametrize(("variant", "with_head"), [("R50x1", 25_549_352), ("R101x1", 44_541_480)])
+@pytest.mark.parametrize(
+    ("variant", "with_head"), [("R50x1", 25_549_352), pytest.param("R101x1", 44_541_480, marks=pytest.mark.slow)]
+)
 def test_parameters_are_the_published_number(variant: str, with_head: int) -> None:
     model = published(variant)
     assert model.count_params() == with_head - HEAD_OF_1000 == bit.BACKBONE.parameters[variant]

@@ -94,6 +94,7 @@ def test_a_photo_of_no_known_phylum_gets_the_mean_of_all_models_by_their_train_r
     assert np.load(folder / "test.npy")[0] == pytest.approx(warm, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_phylum_with_one_family_needs_no_model(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fit(dataset, replace(RECIPE, condition="split"), monkeypatch)
     marker = read_marker(folder)

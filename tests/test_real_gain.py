@@ -56,6 +56,7 @@ def trained(in_folder: Path) -> Trained:
     return Trained(dataset, save_tiny(in_folder / "mine" / "vgg.weights.h5"))
 
 
+@pytest.mark.slow  # tests/test_compare.py asks the same of made runs
 def test_seeds_of_one_recipe_do_not_differ_and_a_recipe_that_learns_more_does(trained: Trained) -> None:
     seeds = trained.names(HARDLY, range(4))
     assert len({trained.found[name].oof.tobytes() for name in seeds}) == 4
