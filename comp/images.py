@@ -172,9 +172,9 @@ class FileIndex:
         """Return size and time of a path's file, None where there is none; a file of many rows is asked once, not for each."""
         file = file_of(path)
         if file == path:
-            return _size_and_time(f"{self.data_dir}{os.sep}{file}")
+            return _size_and_time(os.path.join(self.data_dir, file))
         if file not in self._of_rows:
-            self._of_rows[file] = _size_and_time(f"{self.data_dir}{os.sep}{file}")
+            self._of_rows[file] = _size_and_time(os.path.join(self.data_dir, file))
         return self._of_rows[file]
 
     def add(self, entries: Iterable[Sequence[Any]]) -> None:

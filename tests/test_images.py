@@ -140,6 +140,13 @@ def test_absent_files_are_absent_not_errors(photos: Path) -> None:
     assert facts[1] == ABSENT and not facts[0].unreadable
 
 
+def test_a_file_may_be_named_from_the_root(photos: Path) -> None:
+    """As a CSV of new photos names them, which lies in another folder."""
+    (elsewhere := photos.parent / "elsewhere").mkdir()
+    (found,) = cached(elsewhere, [str(photos / "00.png")])
+    assert found != ABSENT and not found.unreadable
+
+
 def test_equal_content_is_stored_once(photos: Path) -> None:
     shutil.copy(photos / "00.png", photos / "copy.png")
     facts = cached(photos, ["00.png", "copy.png"])
