@@ -42,8 +42,7 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
     """
     hold(cache_dir / FOLDER, {bank.spec.key for bank in wanted})
     jobs = []
-    for banks, shas in _lacking(wanted, cache_dir).items():
-        spec = banks[0]
+    for spec, cuts, shas in _lacking(wanted, cache_dir):
         for start in range(0, len(shas), CHUNK):
             part = shas[start : start + CHUNK]
             jobs.append(
@@ -51,7 +50,7 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
                     function=EXTRACTION,
                     arguments={
                         "spec": asdict(spec),
-                        "cuts": [bank.cut for bank in banks],
+                        "cuts": cuts,
                         "shas": part,
                         "cache_dir": str(cache_dir),
                     },
@@ -64,19 +63,21 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
     return jobs
 
 
-def _lacking(wanted: Sequence[Wanted], cache_dir: Path) -> dict[tuple[BankSpec, ...], list[str]]:
-    """Return which photos are lacking in which banks: in the key are all banks of one forward pass that lack them."""
-    by_pass: dict[BankSpec, dict[str, list[BankSpec]]] = {}
+def _lacking(wanted: Sequence[Wanted], cache_dir: Path) -> list[tuple[BankSpec, list[str], list[str]]]:
+    """Return what forward passes are to be made: a bank, the cuts at which photos are lacking, and these photos."""
+    by_pass: dict[BankSpec, dict[str, set[str]]] = {}
     for bank in dict.fromkeys(wanted):
         mark_used(bank.spec, cache_dir)
         sweep(bank.spec.folder(cache_dir))
         lacking = by_pass.setdefault(replace(bank.spec, cut=POOLED), {})
         for sha in bank.missing(cache_dir):
-            lacking.setdefault(sha, []).append(bank.spec)
-    found: dict[tuple[BankSpec, ...], list[str]] = {}
-    for lacking in by_pass.values():
-        for sha, banks in lacking.items():
-            found.setdefault(tuple(sorted(set(banks), key=lambda bank: bank.cut)), []).append(sha)
+            lacking.setdefault(sha, set()).add(bank.spec.cut)
+    found = []
+    for spec, lacking in by_pass.items():
+        shas_of: dict[tuple[str, ...], list[str]] = {}
+        for sha, cuts in lacking.items():
+            shas_of.setdefault(tuple(sorted(cuts)), []).append(sha)
+        found += [(replace(spec, cut=cuts[0]), list(cuts), shas) for cuts, shas in shas_of.items()]
     return found
 
 
