@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from comp.backend import jit_compile
+from comp.backend import fed, jit_compile
 from comp.engine import Report
 from comp.spec import Recipe
 from comp.store import replacing
@@ -71,7 +71,7 @@ def train_network(
 
 def _fit(trainer: keras.Model, batches: Batches, first_epoch: int, loop: _Loop) -> None:
     epochs = loop.recipe.epochs
-    trainer.fit(batches, epochs=epochs, initial_epoch=first_epoch, verbose=0, shuffle=False, callbacks=[loop])
+    trainer.fit(fed(batches), epochs=epochs, initial_epoch=first_epoch, verbose=0, shuffle=False, callbacks=[loop])
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]

@@ -15,6 +15,7 @@ import folds.fit
 import folds.loop
 import folds.train
 from comp.augment import policy
+from comp.backend import fed
 from comp.errors import Refused, TrainingFailed
 from comp.images import CACHE, ImageStore, PixelSpec
 from comp.registry import names
@@ -163,19 +164,39 @@ def test_a_second_failure_is_one_clear_line(dataset: Dataset) -> None:
 def test_memory_that_runs_out_is_tried_once_more_with_half_the_batch_and_two_steps(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = keras.Model.fit
     sizes: list[int] = []
 
-    def small_machine(self: Any, batches: TrainBatches, **named: Any) -> Any:
+    def small_machine(batches: TrainBatches) -> Any:
         sizes.append(batches.batch_size)
         if batches.batch_size > 4:
             raise MemoryError
-        return real(self, batches, **named)
+        return fed(batches)
 
-    monkeypatch.setattr(keras.Model, "fit", small_machine)
+    monkeypatch.setattr("folds.loop.fed", small_machine)
     marker = read_marker(fit(dataset, run_plan(dataset, RECIPE)))
     assert marker is not None and sizes == [8, 4]
     assert marker["attempts"][0]["then"] == {"batch_size": 4, "accumulation_steps": 2}
+
+
+def test_what_fit_is_fed_is_the_batches_of_the_epoch_and_no_thread_that_an_epoch_waits_for(dataset: Dataset) -> None:
+    labels = dataset.index_of(dataset.train["label"])
+    batches = TrainBatches(
+        PixelInputs(ImageStore(PixelSpec(16)), policy(0.5, frozenset({"flip"}))),
+        dataset.train["sha"].tolist(),
+        np.eye(3, dtype=np.float32)[labels],
+        np.ones(len(labels), np.float32),
+        batch_size=7,
+        seed=1,
+    )
+    taken = fed(batches)
+    for epoch in (4, 2):
+        batches.start_epoch(epoch)
+        found = list(taken)
+        assert len(found) == len(batches) > 1
+        for number, batch in enumerate(found):
+            for ours, theirs in zip(batch, batches[number], strict=True):
+                assert ours.dtype.name == theirs.dtype.name and (np.asarray(ours) == theirs).all()
+    assert taken.options().autotune.enabled is False
 
 
 def test_inner_rows_choose_the_epoch_and_classes_may_be_weighted(dataset: Dataset) -> None:
