@@ -36,7 +36,7 @@ def run_loop(dataset: Dataset, data: Path, weights: str) -> tuple[float, float]:
     found = find_weights(facts, weights) if facts else None
     if found is None:
         raise BadInput(f"benchmark guide: no weights of mobilenet in WEIGHTS={weights}")
-    rows, paths = dataset.in_folds, paths_of(dataset, data)
+    rows, paths = dataset.in_folds, _paths_of(dataset, data)
     answers = np.full(len(rows), -1)
     began = time.monotonic()
     for fold in range(dataset.n_folds):
@@ -45,7 +45,7 @@ def run_loop(dataset: Dataset, data: Path, weights: str) -> tuple[float, float]:
     return time.monotonic() - began, float(f1_score(dataset.truth, answers, average="macro"))
 
 
-def paths_of(dataset: Dataset, data: Path) -> list[str]:
+def _paths_of(dataset: Dataset, data: Path) -> list[str]:
     """Return the file of each row in the folds."""
     train = read_tables(load_competition("rare_species"), data).train
     path_of = dict(zip(train["id"], train["path"], strict=True))

@@ -31,7 +31,7 @@ from folds.presets import complete
 from folds.runs import RunPlan
 from tuning.objective import IS_DEFAULT, Objective
 from tuning.space import space_of
-from tuning.study import BEFORE_PRUNING, count
+from tuning.study import count, pruner_of
 
 N_CLASSES, N_ROWS, SIDE, N_TRIALS, N_FOLDS = 6, 240, 64, 12, 5
 COMPETITION = Competition(
@@ -113,8 +113,7 @@ def run_study(objective: Objective) -> tuple[optuna.Study, list[float]]:
     """Run a small study; return it and the seconds of each trial."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=1, n_startup_trials=8)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING, n_warmup_steps=0)
-    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner_of("median"))
     study.enqueue_trial(objective.space.nearest(objective.base.recipe), user_attrs={IS_DEFAULT: True})
     seconds: list[float] = []
     for _ in range(N_TRIALS):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MADE_FOR = "made_for"
 OPENED = "opened"  # how often the study was opened to be worked on
 SHOWN_DIFFERENCES = 3
-# Finished trials before the first may be pruned. The default recipe is one of them and a median of three is a fair bar: with
-# Optuna's five, a search of twelve tails spent half an hour of work on trials that were far behind after one fold.
+# Finished trials before the first may be pruned: the default recipe is one of them, so the median is a fair bar early. Optuna's
+# five are almost half of a search of twelve.
 BEFORE_PRUNING = 3
 
 
@@ -78,7 +78,7 @@ def open_study(order: Order) -> Study:
             storage=storage,
             study_name=order.study,
             direction="maximize" if metric(order.metric).direction == "higher" else "minimize",
-            pruner=_pruner(order.pruner),
+            pruner=pruner_of(order.pruner),
             load_if_exists=True,
         )
         _check(study, order)
@@ -101,7 +101,8 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-def _pruner(name: str) -> Any:
+def pruner_of(name: str) -> Any:
+    """Return what ends trials that lag behind, by its name: `median` or `asha`."""
     with quiet_optuna() as optuna:
         if name == "asha":
             return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, min_early_stopping_rate=0)
