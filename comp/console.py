@@ -82,6 +82,13 @@ def show_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
     out.print(grid)
 
 
+def duration(seconds: float) -> str:
+    """Return a duration as a person says it: `40 s`, `12 min`, `1.6 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def progress(label: str, total: float, unit: str = "") -> Iterator[Listener]:
     """Show a bar with an ETA while jobs run; off a terminal, a line as each tenth is passed.

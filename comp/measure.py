@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from comp.backend import fast_forward, has_bf16, jit_compile
+from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Backbone
 
@@ -37,9 +38,11 @@ def measure(name: str, variant: str | None = None, pixels: int | None = None) ->
     """Return the figures of a backbone with random weights: medians of rounds that take turns.
 
     Raises:
-        BadInput: If there is no such backbone, or it cannot be built at that size.
+        BadInput: If there is no such backbone, it reads strips, or it cannot be built at that size.
     """
     backbone = load_backbone(name)
+    if backbone.takes_widths:
+        raise BadInput(f"backbone {name}: it reads strips of any width; bfloat16 is measured on square photos only")
     variant, pixels = variant or backbone.default_variant, pixels or backbone.measured_pixels
     found = []
     for use, maker in (("extract", _forward), ("train", _step)):

@@ -50,6 +50,7 @@ class Competition:
         candidates: What is trained where the person names nothing.
         epochs_scale: What every preset's epochs from scratch are multiplied by; below 1 for what is learnt quickly.
         strength_scale: The same for the strength of augmentation from scratch; above 1 where few photos are seen many times.
+        scratch: What of the recipe from scratch its photos ask for, field to value, over the preset; mixup where they are few.
         slug: Name of the competition on Kaggle, or None: what is uploaded to, and where data come from first.
         sources: Further places to download the data from, the first that is named is used where there is no slug:
             `kaggle-dataset:OWNER/NAME`, `hf:OWNER/NAME` (Hugging Face), or `https://...#sha256=HASH`.
@@ -84,6 +85,7 @@ class Competition:
     candidates: tuple[str, ...] = ("scratch_cnn",)
     epochs_scale: float = 1.0
     strength_scale: float = 1.0
+    scratch: Mapping[str, Any] = field(default_factory=dict)
     n_folds: int = 5
     fold_seed: int = 2026
     slug: str | None = None
@@ -117,6 +119,7 @@ class Weights:
         pixels: The only side of photos that it fits, in pixels; 0: any.
         sha256, md5: Its hash where the publisher tells one, else empty strings: then shapes are what is checked.
         aliases: Further names that equal weights are found under; such a file is checked by its shapes alone.
+        beside: Files in its folder that decide what is computed with it, as far as they are there: their content counts in its hash.
     """
 
     file: str
@@ -126,6 +129,7 @@ class Weights:
     sha256: str = ""
     md5: str = ""
     aliases: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +152,7 @@ class Backbone:
         parameters: Published number of parameters by variant, without the classification head.
         cuts: Layers where a variant may be cut (below frozen, above trained), the one that trains most first.
         bf16_pays: Uses (`extract`, `train`) for which bfloat16 is faster than float32 on a processor that has it.
+        library: Package besides Keras that makes the network; its version counts where features are stored.
         seconds_per_photo: Measured seconds of one training step, per photo, on one core at `measured_pixels`, per variant.
     """
 
@@ -164,6 +169,7 @@ class Backbone:
     bf16_pays: frozenset[Use] = frozenset()
     seconds_per_photo: Mapping[str, float] = field(default_factory=dict)
     measured_pixels: int = 64
+    library: str = ""
     any_variant: bool = False
     takes_widths: bool = False
 

@@ -12,7 +12,7 @@ from comp.errors import BadInput, Refused
 from comp.fetch import does_answer, download
 from comp.registry import load_backbone
 from comp.spec import Candidate, Weights
-from comp.store import sha256_of_file
+from comp.store import key_of, sha256_of_file
 
 NONE = "none"  # WEIGHTS=none: train from scratch
 PROJECT_FOLDER = Path("weights")
@@ -74,7 +74,13 @@ def _checked(path: Path, facts: Weights) -> WeightsFile:
         raise Refused(f"weights {path}: sha256 {sha256[:12]}, expected {facts.sha256[:12]}; fetch {facts.url} again")
     if path.name == facts.file and facts.md5 and _md5(path) != facts.md5:
         raise Refused(f"weights {path}: md5 {_md5(path)}, expected {facts.md5}; fetch {facts.url} again")
-    return WeightsFile(path, sha256)
+    return WeightsFile(path, _with_what_is_beside(path, sha256, facts))
+
+
+def _with_what_is_beside(path: Path, sha256: str, facts: Weights) -> str:
+    """Return the hash of a file together with those of the files that decide what is computed with it."""
+    found = [path.parent / name for name in facts.beside if (path.parent / name).is_file()]
+    return key_of([sha256, *((one.name, sha256_of_file(one)) for one in found)]) if found else sha256
 
 
 def _md5(path: Path) -> str:

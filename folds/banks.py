@@ -19,6 +19,7 @@ from comp.augment import POLICY_VERSION
 from comp.backend import THREADS, backend_name
 from comp.chunks import ChunkStore
 from comp.images import PixelSpec
+from comp.registry import load_backbone
 from comp.store import key_of, sha256_of_file
 from folds.inputs import BankInputs
 from folds.runs import RunPlan
@@ -71,6 +72,7 @@ class BankSpec:
     def key_parts(self) -> dict[str, Any]:
         """Return what the key hashes; where the weights lie is not in it, their content is."""
         parts = {name: value for name, value in asdict(self).items() if name not in ("weights_path", "symmetries")}
+        library = load_backbone(self.backbone).library
         drawn = {"policy": POLICY_VERSION, "symmetries": sorted(self.symmetries)} if self.view.strength else {}
         made_by = {
             "source": source_sha(self.backbone),
@@ -80,7 +82,7 @@ class BankSpec:
             "backend": backend_name(),
             "threads": THREADS,
         }
-        return {**parts, **drawn, **made_by}
+        return {**parts, **drawn, **made_by, **({library: version(library)} if library else {})}
 
     @property
     def image_spec(self) -> PixelSpec:
@@ -167,3 +169,18 @@ def wanted_banks(plan: RunPlan, train: Sequence[str], test: Sequence[str]) -> li
         Wanted(spec, (*train, *(test if view < plan.recipe.tta_views else [])))
         for view, spec in enumerate(banks_of(plan))
     ]
+
+
+def passes(wanted: Sequence[Wanted], cache_dir: Path) -> dict[BankSpec, dict[str, set[str]]]:
+    """Return for each forward pass that banks share (all that differ in nothing but the cut) the cuts that each photo lacks."""
+    lacking: dict[BankSpec, dict[str, set[str]]] = {}
+    for bank in dict.fromkeys(wanted):
+        cuts_of = lacking.setdefault(replace(bank.spec, cut=POOLED), {})
+        for sha in bank.missing(cache_dir):
+            cuts_of.setdefault(sha, set()).add(bank.spec.cut)
+    return lacking
+
+
+def n_passes(wanted: Sequence[Wanted], cache_dir: Path) -> int:
+    """Return how many photos and views are to be sent through a frozen part, whatever number of banks each fills."""
+    return sum(len(cuts_of) for cuts_of in passes(wanted, cache_dir).values())

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+from comp.console import say
 from comp.engine import Engine, Job, Listener
 from comp.images import CACHE
-from comp.store import read_marker, write_json
+from comp.store import MARKER, read_json, read_marker, write_json
+from folds.banks import source_sha
 from folds.dataset import Dataset
 from folds.oof import Predictions, assemble
 from folds.presets import seconds_of_fold
@@ -39,6 +43,7 @@ def train_runs(
         TrainingFailed: If a fold cannot be trained; finished folds are kept.
         Refused: If a stored fold does not match the fold table.
     """
+    tell_of_other_code([run for plan in plans if (run := run_dir(dataset.folder, plan)).is_dir()])
     for plan in plans:
         write_run(dataset.folder, plan)
         trial_mark(run_dir(dataset.folder, plan)).unlink(missing_ok=True)
@@ -97,10 +102,39 @@ def write_run(dataset_folder: Path, plan: RunPlan, is_trial: bool = False) -> No
             "key": plan.key,
             "key_parts": plan.key_parts(),
             "commit": commit(),
+            "source": source_sha(plan.candidate.backbone),
             "versions": library_versions(),
             "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
+
+
+def tell_of_other_code(runs: Sequence[Path]) -> None:
+    """Say which stored runs were made by another commit, backbone file or library: their keys do not tell, so they are taken.
+
+    Args:
+        runs: Folders of runs; one without a finished fold has nothing to be taken.
+    """
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        facts = read_json(run / "run.json") if (run / "run.json").is_file() else None
+        if facts and any(run.glob(f"fold-*/{MARKER}")):
+            for line in _other_code(facts):
+                found.setdefault(line, []).append(run.name)
+    for line, names in found.items():
+        say(
+            f"stored {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: taken, though made with {line}"
+        )
+    if found:
+        say("they hold as long as that changed no numbers; delete a run's folder to train it anew")
+
+
+def _other_code(facts: dict[str, Any]) -> list[str]:
+    """Return what a run was made with that is another now, one phrase each."""
+    backbone = facts["candidate"]["backbone"]
+    now = {"commit": commit(), f"file of {backbone}": source_sha(backbone)[:8], **library_versions()}
+    then = {"commit": facts["commit"], f"file of {backbone}": facts.get("source", "")[:8], **facts["versions"]}
+    return [f"{name} {then[name]}, now {now[name]}" for name in now if then.get(name) and then[name] != now[name]]
 
 
 def library_versions() -> dict[str, str]:
@@ -114,6 +148,7 @@ def library_versions() -> dict[str, str]:
     return found
 
 
+@cache
 def commit() -> str:
     """Return the commit of the working tree, `+` behind it where files differ, the empty string outside git."""
     try:

@@ -23,7 +23,7 @@ from comp.errors import Refused
 from comp.images import CACHE, ImageStore
 from comp.registry import load_backbone
 from comp.store import key_of, locked, sweep
-from folds.banks import BATCH, FOLDER, POOLED, BankSpec, View, Wanted
+from folds.banks import BATCH, FOLDER, BankSpec, View, Wanted, passes
 from folds.kept import hold, mark_used
 
 EXTRACTION = "folds.features:extract_chunk"  # the job
@@ -65,15 +65,11 @@ def extraction_jobs(wanted: Sequence[Wanted], cache_dir: Path = CACHE) -> list[J
 
 def _lacking(wanted: Sequence[Wanted], cache_dir: Path) -> list[tuple[BankSpec, list[str], list[str]]]:
     """Return what forward passes are to be made: a bank, the cuts at which photos are lacking, and these photos."""
-    by_pass: dict[BankSpec, dict[str, set[str]]] = {}
     for bank in dict.fromkeys(wanted):
         mark_used(bank.spec, cache_dir)
         sweep(bank.spec.folder(cache_dir))
-        lacking = by_pass.setdefault(replace(bank.spec, cut=POOLED), {})
-        for sha in bank.missing(cache_dir):
-            lacking.setdefault(sha, set()).add(bank.spec.cut)
     found = []
-    for spec, lacking in by_pass.items():
+    for spec, lacking in passes(wanted, cache_dir).items():
         shas_of: dict[tuple[str, ...], list[str]] = {}
         for sha, cuts in lacking.items():
             shas_of.setdefault(tuple(sorted(cuts)), []).append(sha)

@@ -96,7 +96,7 @@ def _answer_whole(fold: Fold, report: Report) -> Answer:
     network = fresh_network(fold)
     fit_rows, inner_rows = _inner_split(fold)
     if fold.head_inputs is not None and not (fold.folder / CHECKPOINT).is_file():
-        _start_from_head(network, fold, fit_rows)
+        _start_from_head(network, fold, fit_rows, report)
     inner_loss = _inner_loss(network, fold, inner_rows)
     history = train_network(network, fold.recipe, _batches(fold, fit_rows), fold.folder, report, inner_loss)
     network.trainable = False
@@ -196,7 +196,7 @@ def fresh_network(fold: Fold) -> keras.Model:
     )
 
 
-def _start_from_head(network: keras.Model, fold: Fold, rows: np.ndarray) -> None:
+def _start_from_head(network: keras.Model, fold: Fold, rows: np.ndarray, report: Report) -> None:
     """Give the network the head that a probe on the same rows ends with; a second try with smaller batches has such heads too."""
     n_steps = fold.recipe.accumulation_steps // fold.plan.recipe.accumulation_steps
     recipe = replace(
@@ -214,7 +214,7 @@ def _start_from_head(network: keras.Model, fold: Fold, rows: np.ndarray) -> None
     n_conditions = len(values_of(fold.dataset)) if recipe.condition == "input" else 0
     head = make_network(probe, recipe, len(fold.classes), 0, None, fold.head_inputs.shape, n_conditions)
     batches = _batches(replace(fold, inputs=fold.head_inputs, recipe=recipe), rows)
-    train_network(head, recipe, batches, fold.folder / HEAD, lambda kind, value: None)
+    train_network(head, recipe, batches, fold.folder / HEAD, lambda kind, value: report("progress", 0.0))
     shutil.rmtree(fold.folder / HEAD)
     network.get_layer("logits").set_weights(head.get_layer("logits").get_weights())
 

@@ -12,7 +12,7 @@ from comp.registry import load_competition
 from comp.spec import Competition
 from comp.tables import find_data_dir, what_lacks
 from comp.tracks import Entry
-from submissions.choose import Ways, weights_of
+from comp.ways import Ways, weights_of
 from submissions.plan import Settings
 
 

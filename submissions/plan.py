@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from comp.backend import THREADS, backend_name
-from comp.console import relative, show_facts
+from comp.console import duration, relative, show_facts
 from comp.engine import Engine, n_cores
 from comp.errors import BadInput
 from comp.images import ABSENT, CACHE, FileIndex, ImageStore, PhotoFacts, PixelSpec
@@ -16,8 +16,9 @@ from comp.registry import load_competition
 from comp.sources import DATA_ROOT, Source, find_source
 from comp.spec import Competition
 from comp.tables import Tables, read_tables
+from comp.ways import Ways
 from comp.weights import PROJECT_FOLDER
-from folds.banks import wanted_banks
+from folds.banks import POOLED, n_passes, wanted_banks
 from folds.by_rule import for_rows
 from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.cv import unfinished_folds
@@ -33,7 +34,7 @@ from folds.prepare import (
 )
 from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
 from folds.runs import RunPlan, other_datasets, run_dir
-from submissions.choose import Choice, Ways, choose, fetched
+from submissions.choose import Choice, choose, fetched
 from submissions.phylum import IN_TRAINING, check_phylum
 from submissions.write import check_out
 
@@ -311,23 +312,22 @@ def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -
         seconds += (n_left + n_again) * seconds_of_fold(run.candidate, run.recipe, n_train)
         if n_left and choice.feature_bytes and choice.candidate not in counted:
             counted.add(choice.candidate)
-            n_features = _n_features(plan, run, photos)
-            seconds += n_features * seconds_of_features(run.candidate, run.recipe)
+            n_forward, n_features = _n_features(plan, run, photos)
+            seconds += n_forward * seconds_of_features(run.candidate, run.recipe)
             n_bytes += n_features * choice.feature_bytes
-    return f"about {in_words(seconds / plan.n_jobs)}, {n_bytes / 1e6:,.0f} MB of disk"
+    return f"about {duration(seconds / plan.n_jobs)}, {n_bytes / 1e6:,.0f} MB of disk"
 
 
-def _n_features(plan: Plan, run: RunPlan, photos: dict[str, PhotoFacts] | None) -> int:
-    """Return how many (photo, view) pairs are still to be computed."""
+def _n_features(plan: Plan, run: RunPlan, photos: dict[str, PhotoFacts] | None) -> tuple[int, int]:
+    """Return how many (photo, view) pairs are still to be computed, and how many of them are stored at the run's cut.
+
+    The pooled features that a tail's head starts from come from the same forward passes, and take next to no room.
+    """
     if photos is None or not run.weights_sha:
-        return n_views(run.recipe, plan.n_rows)
+        n_all = n_views(run.recipe, plan.n_rows)
+        return n_all, n_all
     test_paths: Iterable[str] = [] if plan.tables.test is None else plan.tables.test["path"]
     train, test = ([photos[path].sha for path in paths] for paths in (plan.tables.train["path"], test_paths))
-    return sum(len(bank.missing(CACHE)) for bank in wanted_banks(run, train, test))
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration as a person says it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    wanted = wanted_banks(run, train, test)
+    at_cut = [bank for bank in wanted if bank.spec.cut == (run.recipe.cut if run.candidate.fit == "tail" else POOLED)]
+    return n_passes(wanted, CACHE), sum(len(bank.missing(CACHE)) for bank in at_cut)

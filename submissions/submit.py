@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from comp.images import CACHE
 from comp.sources import answers_of
 from comp.store import read_marker
 from comp.typed import command_line
-from folds.banks import wanted_banks
+from folds.banks import n_passes, wanted_banks
 from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished_folds
 from folds.dataset import Dataset
 from folds.features import fill_banks, seconds_of_bank
@@ -165,8 +167,7 @@ def _extract(runs: list[RunPlan], dataset: Dataset, engine: Engine, cache_gb: fl
         if unfinished_folds(run_dir(dataset.folder, run), dataset.n_folds)
         for bank in wanted_banks(run, dataset.in_folds["sha"].tolist(), dataset.readable_test["sha"].tolist())
     ]
-    n_missing = sum(len(bank.missing(CACHE)) for bank in set(wanted))
-    with bar_if("features", n_missing, "views") as listener:
+    with bar_if("features", n_passes(wanted, CACHE), "views") as listener:
         fill_banks(wanted, engine, listener, CACHE)
     trim(cache_gb * 1e9, {bank.spec.key for run in banked for bank in wanted_banks(run, (), ())}, CACHE)
 
@@ -215,7 +216,7 @@ def run_seconds(dataset: Dataset, run: RunPlan) -> float:
 
 
 def seconds_in_all(plan: Plan, dataset: Dataset, lines: list[Line], seconds: float) -> float:
-    """Return how long the whole job takes: this command, or the work behind its runs shared by the jobs, whichever is longer.
+    """Return how long the whole job takes: this command, or the work behind its runs dealt to the jobs, whichever is longer.
 
     A command that was killed and goes on, or takes runs and features as they are stored, would else look quick.
 
@@ -231,8 +232,21 @@ def seconds_in_all(plan: Plan, dataset: Dataset, lines: list[Line], seconds: flo
         if run.candidate.fit in ("probe", "tail")
         for bank in wanted_banks(run, (), ())
     }
-    work = sum(line.seconds for line in lines if line.run) + sum(seconds_of_bank(bank, CACHE) for bank in banks)
-    return round(max(seconds, work / plan.n_jobs), 1)
+    n_folds = dataset.n_folds
+    folds = [line.seconds / n_folds for line in lines if line.run for _ in range(n_folds)]
+    features = sum(seconds_of_bank(bank, CACHE) for bank in banks) / plan.n_jobs
+    return round(max(seconds, features + seconds_side_by_side(folds, plan.n_jobs)), 1)
+
+
+def seconds_side_by_side(jobs: Sequence[float], n_workers: int) -> float:
+    """Return when the last of some jobs ends, the longest begun first and each by the first worker that is free.
+
+    Five folds of two workers take three rounds, not two and a half.
+    """
+    free_at = [0.0] * n_workers
+    for seconds in sorted(jobs, reverse=True):
+        heapq.heapreplace(free_at, free_at[0] + seconds)
+    return max(free_at)
 
 
 def show_results(plan: Plan, lines: list[Line]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from comp.engine import Engine
 from comp.images import CACHE
 from comp.metrics import Metric, Score
-from folds.banks import wanted_banks
+from folds.banks import n_passes, wanted_banks
 from folds.dataset import Dataset
 from folds.features import fill_banks
 from folds.predict import n_steps
@@ -79,7 +79,7 @@ def ask_by_view(runs: Sequence[RunPlan], dataset: Dataset, engine: Engine) -> di
         if run.candidate.fit in ("probe", "tail")
         for bank in wanted_banks(run, dataset.in_folds["sha"].tolist(), ())
     ]
-    with bar_if("features", sum(len(bank.missing(CACHE)) for bank in set(wanted)), "views") as listener:
+    with bar_if("features", n_passes(wanted, CACHE), "views") as listener:
         fill_banks(wanted, engine, listener, CACHE)
     with bar_if(f"views of {len(jobs)} folds", sum(job.size for job in jobs)) as listener:
         engine.run(jobs, listener)

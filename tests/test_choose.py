@@ -13,7 +13,8 @@ from comp.errors import BadInput
 from comp.registry import load_backbone
 from comp.spec import Competition, Weights
 from comp.tables import read_tables
-from submissions.choose import Choice, Ways, choose, fetched
+from comp.ways import Ways
+from submissions.choose import Choice, choose, fetched
 from tests.made import SQUARES, make_squares
 from tests.served import FileServer, serve
 from tuning.setup import Settings, subjects_of

@@ -26,14 +26,25 @@ from comp.errors import Refused
 from comp.images import CACHE, ImageStore, PixelSpec, cache_images
 from comp.registry import load_backbone
 from comp.store import beside, sha256_of_file
-from folds.banks import BankSpec, View, Wanted, bank_inputs, banks_of, views_of, wanted_banks
+from folds.banks import BankSpec, View, Wanted, bank_inputs, banks_of, n_passes, views_of, wanted_banks
 from folds.dataset import Dataset
 from folds.features import extraction_jobs, features_of, fill_banks, seconds_of_bank, view_of
 from tests.frozen import PIXELS, fill, frozen_plan, save_tiny
 
 pytestmark = pytest.mark.usefixtures("float32")
 
-ALL_BUT_HUB = ["bit", "convnext", "efficientnet_v2", "fnet", "gmlp", "mlp_mixer", "mobilenet", "resnet", "vgg16"]
+ALL_BUT_HUB = [
+    "bit",
+    "convnext",
+    "efficientnet_v2",
+    "fnet",
+    "gmlp",
+    "mlp_mixer",
+    "mobilenet",
+    "resnet",
+    "squeezenet",
+    "vgg16",
+]
 PARTS = [*((name, "") for name in ALL_BUT_HUB), ("vgg16", "block2_pool"), ("mobilenet", "block_5_add")]
 
 
@@ -284,7 +295,9 @@ def test_a_tail_and_its_head_s_features_take_one_pass(dataset: Dataset, weights:
     assert sum(job.size for job in jobs) == sum(
         len(bank.shas) for bank in cut
     )  # all train rows, and test rows, once a view
+    assert n_passes(tail, CACHE) == sum(job.size for job in jobs)
     fill_banks(tail, InlineEngine(), ignore_events, CACHE)
+    assert n_passes(tail, CACHE) == 0
     together = [rows_of(bank) for bank in tail]
     shutil.rmtree(CACHE / "features")
     for part in (cut, pooled):  # as a probe before it, or a tail after it, would
@@ -353,28 +366,30 @@ def test_two_writers_that_overlap_are_safe(dataset: Dataset, weights: Path) -> N
 # the published network
 
 
-@pytest.fixture
-def published(real_data: Path) -> Path:
-    """Return the published weights of MobileNetV2, or skip where they are not."""
+def published(real_data: Path, name: str, variant: str) -> Path:
+    """Return the published weights of a backbone, or skip where they are not."""
     folder = Path(os.environ.get("REAL_WEIGHTS", real_data.parent / "weights"))
-    path = folder / load_backbone("mobilenet").weights["V2"].aliases[0]
+    path = folder / load_backbone(name).weights[variant].aliases[0]
     if not path.is_file():
         pytest.skip(f"no real weights: {path.name} is not beside REAL_DATA")
     return path
 
 
-def test_published_features_tell_cats_from_dogs(real_data: Path, published: Path, in_folder: Path) -> None:
+@pytest.mark.parametrize(("name", "variant", "width"), [("mobilenet", "V2", 1280), ("squeezenet", "1.1", 512)])
+def test_published_features_tell_cats_from_dogs(
+    name: str, variant: str, width: int, real_data: Path, in_folder: Path
+) -> None:
     data = real_data / "cats-vs-dogs" / "train"
     if not data.is_dir():
         pytest.skip("no photos of cats and dogs below REAL_DATA")
     names = [f"{kind}.{i}.jpg" for kind in ("cat", "dog") for i in range(200) if (data / f"{kind}.{i}.jpg").is_file()]
     names = [name for kind in ("cat", "dog") for name in [n for n in names if n.startswith(kind)][:24]]
     photos = cache_images(data, names, [PixelSpec(128)], InlineEngine(), ignore_events, CACHE)
-    spec = bank(published, backbone="mobilenet", variant="V2", pixels=128)
+    spec = bank(published(real_data, name, variant), backbone=name, variant=variant, pixels=128)
     wanted = Wanted(spec, tuple(photo.sha for photo in photos))
     fill_banks([wanted], InlineEngine(), ignore_events, CACHE)
     rows, is_dog = rows_of(wanted).astype(np.float32), np.repeat([False, True], 24)
-    assert rows.shape == (48, 1280) and rows.min() >= 0 and rows.max() <= 6
+    assert rows.shape == (48, width) and rows.min() >= 0
     assert (nearest_mean(rows, is_dog) == is_dog).mean() >= 0.85
     photos_of_three = ImageStore(PixelSpec(128)).gather(wanted.shas[9:12])
     assert (features_of(spec, photos_of_three) == rows_of(wanted)[9:12]).all()  # whatever was in their batch

@@ -17,7 +17,8 @@ from comp.backend import OFFLINE
 from comp.candidates import parse_candidate
 from comp.errors import BadInput
 from comp.spec import Candidate
-from submissions.choose import Ways, choose
+from comp.ways import Ways
+from submissions.choose import choose
 from tests.made import SQUARES
 
 PIXELS = 32

@@ -12,11 +12,14 @@ import pytest
 
 import comp.backend
 from comp.backend import fast_forward, has_bf16, jit_compile, precision_for
+from comp.errors import BadInput
+from comp.measure import measure
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
+from comp.ways import Ways
 from folds.banks import banks_of
 from folds.runs import RunPlan
-from submissions.choose import Ways, choose
+from submissions.choose import choose
 from tests.frozen import PIXELS, save_tiny
 from tests.made import SQUARES
 
@@ -143,3 +146,8 @@ def test_the_fast_way_keeps_the_weights_that_it_was_made_with() -> None:
     for weight in model.weights:
         weight.assign(weight * 0)
     assert (forward(noise())[0] == before).all() and before.std() > 0
+
+
+def test_a_reader_of_strips_is_not_measured_on_square_photos() -> None:
+    with pytest.raises(BadInput, match="backbone crnn: it reads strips"):
+        measure("crnn")

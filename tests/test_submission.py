@@ -24,7 +24,7 @@ from submissions.check import check_file, check_frame
 from submissions.cli import app
 from submissions.grade import grade, grade_line, graded
 from submissions.plan import Settings, make_plan
-from submissions.submit import Line, seconds_in_all, train_all
+from submissions.submit import Line, seconds_in_all, seconds_side_by_side, train_all
 from submissions.write import (
     _of_the_work,
     check_out,
@@ -300,11 +300,18 @@ def test_work_that_was_stored_counts_as_time(
     plan = make_plan(Settings(competition="./mine.py", data=in_folder / "data", jobs=2))
     (run,) = plan.runs(dataset.data8)
     lines = [Line("a", {}, 3600.0, run), Line("mean of seeds", {}, 3600.0), Line("ensemble", {}, 3600.0)]
-    assert seconds_in_all(plan, dataset, lines, 7.04) == 1800.0
-    assert seconds_in_all(plan, dataset, lines, 2000.04) == 2000.0
+    assert dataset.n_folds == 3, "two rounds of 1200 s"
+    assert seconds_in_all(plan, dataset, lines, 7.04) == 2400.0
+    assert seconds_in_all(plan, dataset, lines, 3000.04) == 3000.0
     elsewhere = replace(plan, settings=replace(plan.settings, engine="tcp://host:1"))
     assert seconds_in_all(elsewhere, dataset, lines, 7.04) == 7.0, "how many jobs it has is not known"
     monkeypatch.setattr("submissions.submit.seconds_of_bank", lambda bank, cache_dir: 100.0)
     (choice,) = plan.choices
     probe = replace(choice, candidate=Candidate("vgg16", "tiny", "probe", 32), recipe=Recipe(pixels=32, views=3))
-    assert seconds_in_all(replace(plan, choices=[probe]), dataset, lines, 7.04) == 1950.0
+    assert seconds_in_all(replace(plan, choices=[probe]), dataset, lines, 7.04) == 2400.0 + 150.0
+
+
+def test_five_folds_of_two_workers_take_three_rounds() -> None:
+    assert seconds_side_by_side([10.0] * 5, 2) == 30.0
+    assert seconds_side_by_side([3.0, 30.0, 3.0, 24.0], 2) == 30.0, "the longest are begun first"
+    assert seconds_side_by_side([], 2) == 0.0

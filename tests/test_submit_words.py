@@ -16,6 +16,7 @@ from comp.errors import BadInput, Refused
 from comp.registry import load_competition
 from comp.spec import Candidate
 from comp.tables import Tables
+from comp.ways import Ways
 from folds.dataset import Dataset, make_dataset
 from folds.fit import save_model
 from folds.oof import read_predictions, text_score
@@ -24,7 +25,7 @@ from folds.runs import plan_of
 from folds.train import gather
 from folds.transcribe import fresh_reader
 from submissions.check import check_frame
-from submissions.choose import Ways, choose
+from submissions.choose import choose
 from submissions.grade import graded
 from submissions.leaderboard import leaderboard
 from submissions.plan import Settings
@@ -86,7 +87,7 @@ def test_texts_of_a_fold_do_not_depend_on_its_truth(made: tuple[Dataset, Tables]
 
 def test_the_lexicon_can_be_switched_off(made: tuple[Dataset, Tables]) -> None:
     told = read_all_of(made[0], finished_reader(made[0]), lexicon="no")
-    assert [one.decoder.name for one in told.judged] == ["greedy", "beam"]
+    assert [one.decoder.name for one in told.judged] == ["greedy", "beam", "fewest edits"]
     assert not any(decoder.prior for decoder in (told.decoder, *told.by_fold.values()))
     assert verify(hand_in(*made, finished_reader(made[0], 1), lexicon="no")).n_rows == 6
 

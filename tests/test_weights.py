@@ -11,6 +11,7 @@ import pytest
 
 from comp.errors import BadInput, Refused
 from comp.spec import Candidate, Weights
+from comp.store import sha256_of_file
 from comp.weights import facts_of, fetch_weights, find_weights, may_download, not_to_be_had, places
 from tests.served import FileServer, serve
 
@@ -136,3 +137,20 @@ def test_a_fetched_file_that_is_another_is_refused_and_thrown_away(server: FileS
 def test_a_candidate_without_a_variant_means_the_default_one() -> None:
     assert facts_of(Candidate("mobilenet")) == facts_of(Candidate("mobilenet", "V2")) is not None
     assert facts_of(Candidate("mobilenet", "tiny")) is None and facts_of(Candidate("scratch_cnn")) is None
+
+
+def test_what_stands_beside_the_weights_and_changes_what_they_compute_is_in_their_hash(tmp_path: Path) -> None:
+    facts = Weights(file="model.weights.h5", url="none", megabytes=1.0, beside=("config.json", "scaling.json"))
+    (tmp_path / facts.file).write_bytes(b"numbers")
+
+    def sha() -> str:
+        found = find_weights(facts, str(tmp_path))
+        assert found is not None
+        return found.sha256
+
+    seen = [sha()]
+    assert seen == [sha256_of_file(tmp_path / facts.file)], "nothing stands beside it"
+    for name, text in (("config.json", "{}"), ("scaling.json", "1"), ("scaling.json", "2"), ("other.json", "3")):
+        (tmp_path / name).write_text(text)
+        seen.append(sha())
+    assert len(set(seen)) == 4 and seen[-1] == seen[-2]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 WEIGHTS_FILE = "model.weights.h5"
+FACTS_FILES = ("config.json", "image_converter.json")  # architecture; scaling of pixels
 INSTALL = "pip install keras-hub==0.29.1"
 # They learn a vector for each place, so their weights fit one size (keras-hub 0.29.1; DINOv2 and DINOv3 fit any).
 OF_ONE_SIZE = ("ViTBackbone", "DeiTBackbone", "ViTDetBackbone")
@@ -175,7 +176,9 @@ class _WeightsOfPresets(Mapping[str, Weights]):
         if not file.is_file():
             raise KeyError(preset)
         megabytes = file.stat().st_size / 1e6
-        return Weights(file=str(file), url=preset, megabytes=megabytes, pixels=_only_pixels(file.parent))
+        return Weights(
+            file=str(file), url=preset, megabytes=megabytes, pixels=_only_pixels(file.parent), beside=FACTS_FILES
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -189,6 +192,7 @@ BACKBONE = Backbone(
     build=build,
     variants=("tiny",),
     any_variant=True,
+    library="keras-hub",
     default_variant="tiny",
     weights=_WeightsOfPresets(),
 )
