@@ -30,8 +30,9 @@ from folds.dataset import Dataset, make_dataset
 from folds.presets import complete
 from folds.runs import RunPlan
 from tuning.objective import IS_DEFAULT, Objective
+from tuning.pruners import pruner_of
 from tuning.space import space_of
-from tuning.study import count, pruner_of
+from tuning.study import count
 
 N_CLASSES, N_ROWS, SIDE, N_TRIALS, N_FOLDS = 6, 240, 64, 12, 5
 COMPETITION = Competition(

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 FIRST = ("COMP", "DATA", "WEIGHTS", "BACKBONES")
@@ -27,6 +28,12 @@ def _in_order(typed: str) -> str:
     given = dict(word.split("=", 1) for word in words if "=" in word)
     names = sorted(given, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     return " ".join([*(word for word in words if "=" not in word), *(f"{n}={shlex.quote(given[n])}" for n in names)])
+
+
+def make_line(target: str, given: Mapping[str, object]) -> str:
+    """Return the make command of a target with its variables as a shell reads them; those that are None are left out."""
+    words = [f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    return " ".join(["make", target, *words])
 
 
 def portable(command: str) -> str:

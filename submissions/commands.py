@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-
 from comp.console import relative, say
+from comp.typed import make_line
 from submissions.plan import Plan, Settings
 
 BETTER = {"quick": "standard", "standard": "best"}
@@ -34,8 +33,7 @@ def base_command(settings: Settings) -> str:
         "FOLDS": settings.folds,
         "GROUP": settings.group,
     }
-    words = [f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
-    return " ".join(["make submit", *words])
+    return make_line("submit", given)
 
 
 def _preset(settings: Settings) -> str:

@@ -29,7 +29,7 @@ from tests.minis import PROJECT
 from tests.test_features import bank
 from tuning.setup import Settings, Subject
 from tuning.space import Knob, Space
-from tuning.tune import _make_room
+from tuning.tune import _trim
 
 
 def banks_on_disk(*sizes: int) -> list[str]:
@@ -185,7 +185,8 @@ def test_a_study_keeps_the_banks_of_all_its_trials_those_of_a_tail_s_head_too(da
     subject = Subject(
         candidate=run.candidate, recipe=run.recipe, precision="float32", weights=None, space=Space((knob,))
     )
-    _make_room(SimpleNamespace(settings=Settings(cache_gb=0.0)), subject, run)  # type: ignore[arg-type]
+    session = SimpleNamespace(settings=Settings(cache_gb=0.0), ground=SimpleNamespace(dataset=dataset))
+    _trim(session, subject, run)  # type: ignore[arg-type]
     assert left() == before and len(before) == 2 * len(banks_of(run))
 
 

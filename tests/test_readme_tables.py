@@ -105,6 +105,10 @@ def test_a_tuned_recipe_stands_beside_its_default(tmp_path: Path) -> None:
         "candidate": "vgg16:probe",
         "metric": "accuracy",
         "trials": {"complete": 7, "pruned": 2},
+        "seconds": 840,
+        "in_one_go": True,
+        "features_computed": 0,
+        "machine": "2 cores, tensorflow",
         "default": {"score": 0.5},
         "default_recipe": {"strength": 0.5, "learning_rate": 0.004},
         "finalists": [
@@ -124,13 +128,17 @@ def test_a_tuned_recipe_stands_beside_its_default(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text(json.dumps(facts))
     table = tuned_table([file])
-    row = "| vgg16:probe | 7 complete, 2 pruned | 1, 0.004 | 0.5000 | 0.6100 (0.6000 to 0.6200) | +0.1100 (+0.0900 to +0.1300) | default |"
+    row = "| vgg16:probe | 7 complete, 2 pruned | 14 min, features stored; 2 cores, tensorflow | 1, 0.004 | 0.5000 | 0.6100 (0.6000 to 0.6200) | +0.1100 (+0.0900 to +0.1300) | default |"
     assert (
         row in table
         and "| paired difference (rows only) |" in table
         and "path/to/photos" in table
         and "/home" not in table
     )
+    file.write_text(json.dumps({**facts, "in_one_go": False, "features_computed": 9}))
+    assert "| 14 min and more: it went on, features computed too; 2 cores" in tuned_table([file])
+    file.write_text(json.dumps({name: value for name, value in facts.items() if name != "seconds"}))
+    assert "| 7 complete, 2 pruned |  | 1, 0.004" in tuned_table([file]), "an older file"
     file.write_text(json.dumps({**facts, "finalists": []}))
     with pytest.raises(BadInput, match="no finished trial but the default"):
         tuned_table([file])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comp.errors import BadInput
+from comp.registry import load_backbone, names
 from comp.spec import FITS, Candidate, Competition, Fit, Recipe
 from folds.presets import PRESETS, complete
 from tests.made import SQUARES
@@ -109,3 +110,27 @@ def test_impossible_narrowing_is_one_line(wanted: Any, line: str) -> None:
 
 def test_differences_name_what_differs() -> None:
     assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}) == ["b: 2 then, 3 now", "c: none then, 4 now"]
+
+
+def test_what_the_rule_has_none_of_is_not_tuned_and_every_space_can_be_drawn_from() -> None:
+    """BiT's HyperRule sets weight decay to 0, which has no place on a logarithmic scale."""
+    recipe = complete(Candidate("bit", "R50x1", "full"), "best", SQUARES)[1]
+    assert recipe.weight_decay == 0
+    found = space_of("full", recipe, SQUARES, (), ())
+    assert {"weight_decay", "depth_decay"}.isdisjoint(knob.name for knob in found.knobs)
+    assert draw(found, 0).keys() >= {"strength", "learning_rate"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", names("comp.backbones"))
+def test_the_space_of_every_candidate_can_be_drawn_from(name: str, preset: str) -> None:
+    backbone = load_backbone(name)
+    for fit in FITS if backbone.weights else ("scratch",):
+        recipe = complete(Candidate(name, None, fit), preset, SQUARES)[1]
+        assert draw(space_of(fit, recipe, SQUARES, backbone.options, ("a", recipe.cut)), 1), (name, fit)
+
+
+def test_a_knob_whose_preset_says_zero_has_no_logarithm() -> None:
+    recipe = replace(default("probe"), weight_decay=0.0)
+    names_of = {knob.name for knob in space_of("probe", recipe, SQUARES, (), ()).knobs}
+    assert "weight_decay" not in names_of and "learning_rate" in names_of

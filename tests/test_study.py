@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 
 from comp.errors import BadInput, Refused
 from comp.spec import Recipe
@@ -337,3 +338,33 @@ def test_each_pruner_spares_the_folds_of_poor_trials_and_never_those_of_the_defa
     assert found == [5, *n_folds_of_the_poor]
     assert report(take(studies[0], order), [0.9] * 5) == 5
     assert count(studies[1]).pruned == sum(n_folds < 5 for n_folds in found)
+
+
+def test_an_easy_first_fold_shields_no_trial_from_the_median(order: Order) -> None:
+    """Optuna's own pruner compares the best of all that was reported, which is the running mean after the easy fold."""
+    study = open_study(order)
+    for scores in ([0.8, 0.7, 0.75, 0.76, 0.77],) * 3:
+        trial = take(study, replace(order, trials=9))
+        suggest(trial)
+        assert report(trial, scores) == 5
+        study.tell(trial, sum(scores) / 5)
+    trial = take(study, replace(order, trials=9))
+    suggest(trial)
+    assert report(trial, [0.82, 0.5, 0.5, 0.5, 0.5]) == 2
+    study.tell(trial, state=TrialState.PRUNED)
+    trial = take(study, replace(order, trials=9))
+    suggest(trial)
+    assert report(trial, [0.8, 0.7, 0.76, 0.76, 0.77]) == 5, "no worse than the median"
+
+
+def test_every_strength_that_trials_share_is_tried_once_early(order: Order) -> None:
+    order = replace(order, trials=20)
+    study, found = open_study(order), []
+    for _ in range(4):
+        trial = take(study, order)
+        found.append(suggest(trial)["strength"])
+        study.tell(trial, 0.5)
+    assert found[:3] == [0.5, 0.0, 1.0], "the default's own, then the others"
+    again = open_study(order)
+    take(again, order)
+    assert sum("level" in trial.user_attrs for trial in again.get_trials()) == 2

@@ -22,7 +22,7 @@ from tests.made import make_squares, squares_dataset
 from tuning.honest import Finalist, Verdict
 from tuning.setup import Settings, Subject, read_tables_of, subjects_of
 from tuning.study import Count
-from tuning.tune import tune
+from tuning.tune import next_command, tune
 from tuning.tuned import tuned_recipe, verdict_line, write_tuned
 
 FILE = "./squares.py"
@@ -118,3 +118,24 @@ def test_without_another_recipe_there_is_no_difference_to_tell(in_folder: Path) 
     verdict = replace(verdict_of(dataset, {}), others=[])
     assert verdict_line(verdict) == "the default stays: the search found no other recipe"
     assert verdict.chosen.changes == {} and Recipe().cut == ""
+
+
+def test_what_cannot_be_had_is_said_and_what_nobody_named_is_left_out(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in the plan of a submission: a name is trained from scratch where its weights are not, the rest is left out."""
+    asked["weights"] = None
+    assert subject_of(asked, backbones="resnet:101").fit == "scratch"
+    assert "resnet:101 is tuned from scratch: its weights resnet101v2" in capsys.readouterr().out
+    text = COMPETITION.format(space={}).replace("pixels=32", "pixels=32, candidates=('resnet', 'scratch_cnn:tiny')")
+    Path(FILE).write_text(text)
+    assert subject_of(asked).candidate.backbone == "scratch_cnn"
+    assert "resnet left out: its weights resnet50v2" in capsys.readouterr().out
+    Path(FILE).write_text(text.replace(", 'scratch_cnn:tiny'", ","))
+    assert str(subject_of(asked).candidate) == "scratch_cnn:base:scratch:32px"
+
+
+def test_the_next_command_takes_what_was_found(asked: dict[str, Any]) -> None:
+    subject = subject_of(asked, backbones="mobilenet:V2", preset="quick")
+    line = next_command(Settings(**asked, backbones="mobilenet:V2", preset="quick"), subject)
+    assert line == "make submit COMP=./squares.py DATA=data WEIGHTS=mine BACKBONES=mobilenet:V2:tail:32px PRESET=quick"

@@ -12,15 +12,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from comp.backend import prepare_environment
 from comp.console import say
 from comp.engine import TRIES, how_it_ended
 from comp.engines.child import as_error
-from comp.errors import TrainingFailed
+from comp.errors import BadInput, TrainingFailed
 from tuning.interrupt import AFTER_THE_FOLDS
 from tuning.reaper import reap
+from tuning.storage import LOST, in_one_line, shown, storage_errors
 from tuning.study import count
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
     from tuning.worker import Order
 
-LOOK_SECONDS = 0.3
+LOOK_SECONDS, LOOK_SECONDS_AFAR = 0.3, 3.0  # of a journal file, and of a storage URL: each look opens a connection
+PATIENCE_SECONDS = 180.0  # for a storage that does not answer
+Asked = TypeVar("Asked")
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -70,7 +73,7 @@ class Crew:
             while self.hands:
                 self._pause()
                 self._bury()
-                until = self.until()
+                until = self._patiently(self.until)
                 if until is not None and time.time() >= until:
                     self._ask_to_stop()
         except KeyboardInterrupt:
@@ -82,12 +85,38 @@ class Crew:
             raise
         finally:
             self._kill()
-            reap(self.study, self.order.beats, is_meant=True)
-            self.look(self.study)
+            with suppress(
+                *storage_errors()
+            ):  # why it ended is told already; what is left running is reaped the next time
+                reap(self.study, self.order.beats, is_meant=True)
+                self.look(self.study)
 
     def _pause(self) -> None:
-        time.sleep(LOOK_SECONDS)
-        self.look(self.study)
+        time.sleep(LOOK_SECONDS if self.is_local else LOOK_SECONDS_AFAR)
+        self._patiently(lambda: self.look(self.study))
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether the study lies in a file, which costs little to look at."""
+        return "://" not in self.order.storage
+
+    def _patiently(self, ask: Callable[[], Asked]) -> Asked:
+        """Return what asking the storage gives; one that does not answer is asked again for some minutes.
+
+        Raises:
+            BadInput: If it does not come back; what was told it before is kept there.
+        """
+        errors, began = storage_errors(), time.monotonic()
+        while True:
+            try:
+                return ask()
+            except errors as error:
+                if time.monotonic() - began > PATIENCE_SECONDS:
+                    raise BadInput(
+                        f"STORAGE={shown(self.order.storage)}: it has not answered for {PATIENCE_SECONDS:.0f} s "
+                        f"({in_one_line(error)}); when it is back, the same command goes on"
+                    ) from error
+                time.sleep(LOOK_SECONDS_AFAR)
 
     def _start(self, number: int) -> Hand:
         prepare_environment()  # before numpy is imported there; the environment is inherited
@@ -118,7 +147,12 @@ class Crew:
             raise as_error(said)
         if status == 0 or status == -signal.SIGTERM:
             return
-        finished = count(self.study).finished
+        finished = self._patiently(lambda: count(self.study)).finished
+        if status == LOST:  # the storage answers again
+            self._patiently(lambda: reap(self.study, self.order.beats, is_meant=True))
+            say(f"worker {hand.number} lost the storage for a while and begins anew; finished folds are kept")
+            self.hands.append(self._start(hand.number))
+            return
         self.deaths = self.deaths + 1 if finished == self.finished_at_death else 1
         self.finished_at_death = finished
         log = Path(self.order.folder) / f"worker-{hand.number}.log"
@@ -127,7 +161,7 @@ class Crew:
                 f"study {self.order.study}: its workers died {self.deaths} times without finishing a trial (last: "
                 f"{how_it_ended(status)}); their output is in {log}; if memory ran out, try JOBS=1"
             )
-        reap(self.study, self.order.beats)
+        self._patiently(lambda: reap(self.study, self.order.beats))
         say(f"worker {hand.number} died ({how_it_ended(status)}); its trial is tried again, finished folds are kept")
         self.hands.append(self._start(hand.number))
 

@@ -26,6 +26,7 @@ def tuned_table(files: Sequence[Path]) -> str:
     columns = [
         "candidate",
         "trials",
+        "time",
         "best strength, learning rate",
         f"default, {metric}",
         f"best trial, {metric}",
@@ -56,9 +57,19 @@ def _row(facts: Mapping[str, Any]) -> list[str]:
     return [
         facts["candidate"],
         f"{facts['trials']['complete']} complete, {facts['trials']['pruned']} pruned",
+        _time(facts),
         ", ".join(f"{settings[name]:.2g}" for name in RATES),
         f"{default['score']:.4f}",
         f"{first['score']:.4f} ({first['low']:.4f} to {first['high']:.4f})",
         changes,
         "tuned" if facts["changes"] else "default",
     ]
+
+
+def _time(facts: Mapping[str, Any]) -> str:
+    """Return how long the command took and on what; empty where its file does not say (an older one)."""
+    if "seconds" not in facts:
+        return ""
+    more = "" if facts["in_one_go"] else " and more: it went on"
+    bank = "features computed too" if facts["features_computed"] else "features stored"
+    return f"{facts['seconds'] / 60:.0f} min{more}, {bank}; {facts['machine']}"

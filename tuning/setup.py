@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from comp.backend import THREADS, backend_name, precision_for, set_offline
+from comp.backend import THREADS, backend_name, precision_for
 from comp.candidates import parse_candidates
+from comp.console import say
 from comp.engine import Engine
 from comp.errors import BadInput
-from comp.fetch import does_answer
 from comp.images import PhotoFacts, PixelSpec
 from comp.registry import load_backbone, load_competition
 from comp.sources import DATA_ROOT, find_source
-from comp.spec import Candidate, Competition, Fit, Recipe
+from comp.spec import Candidate, Competition, Fit, Recipe, Weights
 from comp.tables import Tables, read_tables
 from comp.tasks import refuse_transcripts
-from comp.weights import NONE, WeightsFile, facts_of, fetch_weights, find_weights, may_download, not_to_be_had
+from comp.ways import LAST_RESORT, Ways, weights_of
+from comp.weights import WeightsFile, fetch_weights
 from folds.by_rule import for_rows
 from folds.cuts import bytes_of, choose_cut, feature_shapes
 from folds.dataset import Dataset
@@ -134,18 +135,29 @@ def make_ground(settings: Settings, tables: Tables, subjects: Sequence[Subject],
 
 
 def subjects_of(settings: Settings, tables: Tables, engine: Engine) -> list[Subject]:
-    """Return what is tuned: the candidates named, else the competition's own; without a fit, a tail where weights are there.
+    """Return what is tuned: the candidates named, else the competition's own, as far as their weights can be had.
+
+    Without a fit it is a tail where weights are there, else it is trained from scratch, and why is said.
 
     Raises:
         BadInput: If a candidate cannot be parsed, or its weights are needed and not to be had.
     """
-    named = parse_candidates(settings.backbones or " ".join(tables.competition.candidates))
-    found = [_subject(candidate, settings, tables, engine) for candidate in named]
+    is_named = settings.backbones is not None
+    found = []
+    for candidate in parse_candidates(settings.backbones or " ".join(tables.competition.candidates)):
+        weights, why_not = _weights(candidate, settings, is_named)
+        if why_not:
+            say(f"{candidate} {'is tuned from scratch' if is_named else 'left out'}: {why_not}")
+        if is_named or not why_not:
+            found.append(_subject(candidate, weights, settings, tables, engine))
+    if not found:
+        found = [_subject(Candidate(LAST_RESORT), None, settings, tables, engine)]
     return list({subject.candidate: subject for subject in found}.values())
 
 
-def _subject(asked: Candidate, settings: Settings, tables: Tables, engine: Engine) -> Subject:
-    weights = _weights(asked, settings)
+def _subject(
+    asked: Candidate, weights: WeightsFile | None, settings: Settings, tables: Tables, engine: Engine
+) -> Subject:
     fit = asked.fit or _fit_of(asked, weights)
     candidate, recipe = complete(replace(asked, fit=fit), settings.preset, tables.competition)
     recipe = for_rows(recipe, rows_of_fit(tables, number_of_folds(tables, settings.folds)))
@@ -178,33 +190,10 @@ def _precision(asked: str | None) -> str | None:
     return PRECISIONS[asked]
 
 
-def _weights(candidate: Candidate, settings: Settings) -> WeightsFile | None:
-    """Return a candidate's weights, fetched where that is asked for or small; None where it can do without.
-
-    Raises:
-        BadInput: If its fit starts from weights that cannot be had; `full` does without where WEIGHTS=none says so.
-    """
-    set_offline(settings.offline)
-    facts = facts_of(candidate)
-    needs_them = candidate.fit in BANKED
-    if facts is None and candidate.fit not in (None, "scratch"):
-        raise BadInput(
-            f"candidate {candidate}: there are no published weights of it; ask for {candidate.backbone}:scratch"
-        )
-    if facts is None or candidate.fit == "scratch":
-        return None
-    if settings.weights == NONE:
-        if needs_them:
-            raise BadInput(f"candidate {candidate}: a {candidate.fit} needs weights, and WEIGHTS=none forbids them")
-        return None
-    found = find_weights(facts, settings.weights)
-    if found is not None:
-        return found
-    if needs_them or candidate.fit == "full":
-        if settings.offline or not does_answer(facts.url):
-            raise BadInput(not_to_be_had(candidate, facts, settings.weights, settings.offline))
-        return fetch_weights(facts)
-    return None if may_download(facts, settings.offline) else fetch_weights(facts)
+def _weights(candidate: Candidate, settings: Settings, is_named: bool) -> tuple[WeightsFile | None, str]:
+    """Return a candidate's weights, fetched where they may be, and why there are none although it could have some."""
+    found, why_not = weights_of(candidate, Ways(folder=settings.weights, is_offline=settings.offline), is_named)
+    return fetch_weights(found) if isinstance(found, Weights) else found, why_not
 
 
 def _with_cuts(

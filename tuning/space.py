@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from comp.errors import BadInput
 from comp.registry import did_you_mean
 from comp.spec import Competition, Fit, Recipe
+from folds.by_rule import RULE
 
 if TYPE_CHECKING:
     import optuna
@@ -117,13 +118,22 @@ def space_of(fit: Fit, default: Recipe, competition: Competition, options: Seque
     check_names(competition)
     found = []
     for knob in SPACES[fit]:
-        if (knob.name == "width" and "width" not in options) or (
-            knob.name == "head_learning_rate" and not default.head_epochs
-        ):
+        if _is_idle(knob, default, options):
             continue
         concrete = _around(replace(knob, choices=tuple(cuts)) if knob.name == "cut" else knob, default)
         found.append(_narrowed(concrete, competition))
     return Space(tuple(found))
+
+
+def _is_idle(knob: Knob, default: Recipe, options: Sequence[str]) -> bool:
+    """Return whether turning a knob would change nothing, or has no scale to be turned on."""
+    if knob.name == "width":
+        return "width" not in options
+    if knob.name == "head_learning_rate":
+        return not default.head_epochs
+    if knob.name in ("depth_decay", "weight_decay") and default.optimizer == RULE:
+        return True  # plain SGD has neither
+    return knob.kind == "log" and getattr(default, knob.name) <= 0
 
 
 def check_names(competition: Competition) -> None:

@@ -24,6 +24,17 @@ CONNECT_SECONDS = 10
 STALE_LOCK_SECONDS = 3  # Optuna's own lock is held for milliseconds
 
 
+LOST = 75  # exit status of a worker whose storage does not answer: sysexits.h calls it a temporary failure
+
+
+def storage_errors() -> tuple[type[Exception], ...]:
+    """Return what is raised where a storage that was reached before does not answer any more."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return optuna.exceptions.StorageInternalError, SQLAlchemyError
+
+
 @contextmanager
 def quiet_optuna() -> Iterator[Any]:
     """Yield the module optuna, told not to print; its experimental parts are used on purpose, at a pinned version."""
@@ -89,10 +100,15 @@ def _open_url(url: str, heartbeat: tuple[int, int]) -> Any:
             "make env, then .venv/bin/python -m pip install 'psycopg[binary]'"
         ) from error
     except (SQLAlchemyError, ValueError, OSError, RuntimeError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise BadInput(
-            f"STORAGE={shown(url)}: cannot be reached ({without_password(said)[:200]}); is the server running?"
+            f"STORAGE={shown(url)}: cannot be reached ({in_one_line(error)}); is the server running?"
         ) from error
+
+
+def in_one_line(error: Exception) -> str:
+    """Return the first line of what a storage says is wrong, without passwords."""
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return without_password(said)[:200]
 
 
 def _open_journal(path: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from comp.errors import Refused
 from comp.metrics import metric
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from tuning.worker import Order
 
 MADE_FOR = "made_for"
+LEVEL = "level"  # the strength that a trial was put up for
 OPENED = "opened"  # how often the study was opened to be worked on
 SHOWN_DIFFERENCES = 3
-# Finished trials before the first may be pruned: the default recipe is one of them, so the median is a fair bar early. Optuna's
-# five are almost half of a search of twelve.
-BEFORE_PRUNING = 3
+BEFORE_SEARCHING = 8  # trials drawn at random before the sampler learns from them; a third of a short search
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ def open_study(order: Order) -> Study:
         BadInput: If its storage cannot be reached.
         Refused: If a study of that name was made for something else.
     """
+    from tuning.pruners import pruner_of
+
     storage = open_storage(order.storage)
     with locked(order.lock), quiet_optuna() as optuna:
         study: Study = optuna.create_study(
@@ -85,7 +86,7 @@ def open_study(order: Order) -> Study:
         n_opened = study.user_attrs.get(OPENED, 0)
         study.set_user_attr(OPENED, n_opened + 1)
         study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=8,
+            n_startup_trials=min(BEFORE_SEARCHING, max(3, order.trials // 3)),
             n_ei_candidates=24,
             multivariate=True,
             constant_liar=True,
@@ -99,15 +100,6 @@ def _seed(*parts: int) -> int:
     import numpy as np
 
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def pruner_of(name: str) -> Any:
-    """Return what ends trials that lag behind, by its name: `median` or `asha`."""
-    with quiet_optuna() as optuna:
-        if name == "asha":
-            return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2, min_early_stopping_rate=0)
-        # from the first fold on: its rows are the same for all trials, so what makes a fold hard cancels out
-        return optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING, n_warmup_steps=0, interval_steps=1)
 
 
 def _check(study: optuna.Study, order: Order) -> None:
@@ -136,6 +128,21 @@ def put_up_default(study: optuna.Study, order: Order) -> None:
         counted = (states.COMPLETE, states.RUNNING, states.WAITING)
         if not any(trial.user_attrs.get(IS_DEFAULT) for trial in study.get_trials(deepcopy=False, states=counted)):
             study.enqueue_trial(order.space.nearest(order.plan.recipe), user_attrs={IS_DEFAULT: True})
+
+
+def put_up_level(study: optuna.Study, order: Order) -> None:
+    """Make the next trial one of a strength that none was put up for yet, where nothing else waits; the rest of it is sampled.
+
+    Strengths whose features trials share are few, and drawn at random a search of twelve would leave some of them out.
+    """
+    levels = [knob.choices for knob in order.space.knobs if (knob.name, knob.kind) == ("strength", "choice")]
+    with quiet_optuna() as optuna:
+        trials = study.get_trials(deepcopy=False)
+        if any(trial.state == optuna.trial.TrialState.WAITING for trial in trials):
+            return
+        known = {order.plan.recipe.strength, *(trial.user_attrs.get(LEVEL) for trial in trials)}
+        for level in [level for choices in levels for level in choices if level not in known][:1]:
+            study.enqueue_trial({"strength": level}, user_attrs={LEVEL: level})
 
 
 def complete_trials(study: optuna.Study) -> list[FrozenTrial]:

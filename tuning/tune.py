@@ -9,14 +9,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comp.console import relative, say, show_facts, show_table
+from comp.console import duration, relative, say, show_facts, show_table
 from comp.engine import Engine, Event, Listener, n_cores, open_engine
 from comp.images import CACHE
-from folds.banks import wanted_banks
+from comp.machine import machine_class
+from comp.tables import Tables
+from comp.typed import make_line
+from folds.banks import Wanted, n_passes, wanted_banks
+from folds.features import EXTRACTION
 from folds.kept import trim
+from folds.prepare import number_of_folds, rows_of_fit
+from folds.presets import DEFAULT_PRESET, seconds_of_fold
 from folds.runs import RunPlan, tuning_dir
 from tuning.crew import Crew
-from tuning.honest import Finalist, Guard, Verdict, compare
+from tuning.honest import N_FINALISTS, Finalist, Guard, Verdict, compare
 from tuning.interrupt import after_the_fold
 from tuning.objective import Stopped
 from tuning.setup import BANKED, Ground, Settings, Subject, make_ground, read_tables_of, subjects_of
@@ -60,30 +66,54 @@ def tune(settings: Settings) -> Path:
     engine = open_engine("local", settings.jobs)
     tables = read_tables_of(settings)
     subjects = subjects_of(settings, tables, engine)
-    _show_plan(settings, subjects)
+    _show_plan(settings, subjects, tables)
     ground = make_ground(settings, tables, subjects, engine)
     session = Session(settings=settings, ground=ground, engine=engine, n_jobs=settings.jobs or n_cores(), began=began)
-    return [_tune_one(session, subject) for subject in subjects][-1]
+    made = []
+    for subject in subjects:
+        made.append(_tune_one(session, subject, began))
+        began = time.time()
+    return made[-1]
 
 
-def _show_plan(settings: Settings, subjects: list[Subject]) -> None:
+def _show_plan(settings: Settings, subjects: list[Subject], tables: Tables) -> None:
     minutes = "" if settings.minutes is None else f", at most {settings.minutes:g} minutes for all"
     for subject in subjects:
         knobs = [(knob.name, str(knob)) for knob in subject.space.knobs]
         weights = f", weights {relative(subject.weights.path)}" if subject.weights else ""
         show_facts(
             f"tuning {subject.candidate}, preset {settings.preset}{weights}",
-            [("trials", f"{settings.trials} finished ones{minutes}"), *knobs],
+            [
+                ("trials", f"{settings.trials} finished ones{minutes}"),
+                ("to do", _estimate(settings, subject, tables)),
+                *knobs,
+            ],
         )
+    if (settings.jobs or n_cores()) > 1:
+        say("several workers: which trials come depends on who is first; JOBS=1 searches the same each time")
 
 
-def _tune_one(session: Session, subject: Subject) -> Path:
-    """Search and decide for one candidate; return the path of what was made."""
+def _estimate(settings: Settings, subject: Subject, tables: Tables) -> str:
+    """Return how long search and comparison take at most, features left out: they may be stored."""
+    n_jobs, n_folds = settings.jobs or n_cores(), number_of_folds(tables, settings.folds)
+    a_run = n_folds * seconds_of_fold(subject.candidate, subject.recipe, rows_of_fit(tables, n_folds)) / n_jobs
+    search, comparison = settings.trials * a_run, (1 + N_FINALISTS) * a_run
+    return f"at most about {duration(search)} of trials and {duration(comparison)} of comparison, {n_jobs} workers"
+
+
+def _tune_one(session: Session, subject: Subject, began: float) -> Path:
+    """Search and decide for one candidate; return the path of what was made.
+
+    Args:
+        began: Unix time at which work on it began.
+    """
     ground, settings = session.ground, session.settings
     base = subject.plan(ground.dataset, ground.competition, settings.seed)
     order = _order(session, subject, base)
     study = open_study(order)
-    _make_room(session, subject, base)
+    _trim(session, subject, base)
+    is_new = not count(study).finished
+    n_to_compute = n_passes(_banks(session, subject, base), CACHE)
     if count(study).finished < settings.trials:
         _search(session, order, study)
     counts = count(study)
@@ -92,13 +122,19 @@ def _tune_one(session: Session, subject: Subject) -> Path:
     verdict = _decide(session, base, study)
     if verdict is None:
         return Path(order.folder)
+    _trim(session, subject, base)
     show_verdict(subject, verdict)
+    say(f"what takes it: {next_command(settings, subject)}")
     facts = {
         "competition": ground.competition.name,
         "data8": ground.dataset.data8,
         "preset": settings.preset,
         "metric": ground.competition.metric,
         "study": {"name": order.study, "storage": shown(order.storage)},
+        "seconds": round(time.time() - began),
+        "in_one_go": is_new,
+        "features_computed": n_to_compute,
+        "machine": machine_class(settings.jobs),
     }
     return write_tuned(subject, ground.dataset.folder, verdict, counts, facts)
 
@@ -123,18 +159,26 @@ def _order(session: Session, subject: Subject, base: RunPlan) -> Order:
     )
 
 
-def _make_room(session: Session, subject: Subject, base: RunPlan) -> None:
-    """Throw old features away where there are too many, never those that a trial of this study may ask for."""
+def _banks(session: Session, subject: Subject, base: RunPlan) -> list[Wanted]:
+    """Return the banks that any trial may ask for, with all photos; none where nothing is frozen."""
     if subject.fit not in BANKED:
-        return
+        return []
+    dataset = session.ground.dataset
+    train, test = dataset.in_folds["sha"].tolist(), dataset.readable_test["sha"].tolist()
     choices = {knob.name: knob.choices for knob in subject.space.knobs}
-    keep = {
-        bank.spec.key
+    recipes = [
+        replace(base.recipe, strength=strength, cut=cut)
         for strength in choices["strength"]
         for cut in choices.get("cut", (base.recipe.cut,))
-        for bank in wanted_banks(replace(base, recipe=replace(base.recipe, strength=strength, cut=cut)), (), ())
-    }
-    trim(session.settings.cache_gb * 1e9, keep, CACHE)
+    ]
+    return [bank for recipe in recipes for bank in wanted_banks(replace(base, recipe=recipe), train, test)]
+
+
+def _trim(session: Session, subject: Subject, base: RunPlan) -> None:
+    """Throw old features away where there are too many, never those that a trial of this study may ask for."""
+    keep = {bank.spec.key for bank in _banks(session, subject, base)}
+    if keep:
+        trim(session.settings.cache_gb * 1e9, keep, CACHE)
 
 
 def _search(session: Session, order: Order, study: optuna.Study) -> None:
@@ -188,12 +232,27 @@ def _until(deadline: float | None, check: Callable[[Event], None]) -> Guard:
         def listen(event: Event) -> None:
             listener(event)
             check(event)
-            if deadline is not None and time.time() >= deadline and event.kind != "done":
+            is_amid = event.kind != "done" or event.job.function == EXTRACTION  # a fold that is done is told first
+            if deadline is not None and time.time() >= deadline and is_amid:
                 raise Stopped
 
         return listen
 
     return guard
+
+
+def next_command(settings: Settings, subject: Subject) -> str:
+    """Return the `make submit` whose plan takes what was found."""
+    given = {
+        "COMP": settings.competition if settings.competition != "specimens" else None,
+        "DATA": relative(settings.data) if settings.data else None,
+        "WEIGHTS": settings.weights,
+        "BACKBONES": subject.candidate,
+        "PRESET": settings.preset if settings.preset != DEFAULT_PRESET else None,
+        "FOLDS": settings.folds,
+        "GROUP": settings.group,
+    }
+    return make_line("submit", given)
 
 
 def show_verdict(subject: Subject, verdict: Verdict) -> None:

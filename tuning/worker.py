@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,11 +91,17 @@ class Order:
 
 @dataclass
 class Patience:
-    """When a worker is to stop: after the fold or the features in work where it was asked to, at once when its time is up."""
+    """When a worker is to stop: after the fold or the features in work where it was asked to, at once when its time is up.
+
+    Attributes:
+        failures: What was wrong with its last trials, since one went well.
+        left_alone: Trials of others, by number, one of whose folds failed when it lent a hand.
+    """
 
     deadline: float | None
     is_asked: bool = False
     failures: list[str] = field(default_factory=list)
+    left_alone: set[int] = field(default_factory=set)
 
     @property
     def is_over(self) -> bool:
@@ -185,7 +192,7 @@ def take(study: optuna.Study, order: Order) -> Any:
     """
     from tuning.reaper import reap, sign
     from tuning.storage import quiet_optuna
-    from tuning.study import count, put_up_default
+    from tuning.study import count, put_up_default, put_up_level
 
     with locked(order.lock):
         reap(study, order.beats)
@@ -196,6 +203,7 @@ def take(study: optuna.Study, order: Order) -> Any:
             return "wait"
         with quiet_optuna():
             put_up_default(study, order)
+            put_up_level(study, order)
             trial = study.ask()
             sign(trial, order.beats)
         return trial
@@ -212,6 +220,8 @@ def lend_a_hand(study: optuna.Study, objective: Objective, order: Order, patienc
     with quiet_optuna() as optuna:
         running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
     for trial in running:
+        if trial.number in patience.left_alone:
+            continue
 
         def listen(event: Event, number: int = trial.number) -> None:
             patience.listen(event)
@@ -223,8 +233,8 @@ def lend_a_hand(study: optuna.Study, objective: Objective, order: Order, patienc
                 return True
         except Stopped:
             return True
-        except FoldboardError:
-            return False  # the trial comes to that fold itself, and says what is wrong with it
+        except FoldboardError:  # the trial comes to that fold itself, and says what is wrong with it
+            patience.left_alone.add(trial.number)
     return False
 
 
@@ -281,6 +291,8 @@ def serve() -> None:
     patience = Patience(order.deadline)
     signal.signal(signal.SIGTERM, patience.ask)
     prepare_environment()
+    from tuning.storage import LOST, storage_errors
+
     isolate(os.dup(0))
     with open(Path(order.folder) / f"worker-{order.number}.log", "ab") as log:
         os.dup2(log.fileno(), 1)
@@ -290,6 +302,9 @@ def serve() -> None:
     except FoldboardError as error:
         print(json.dumps([type(error).__name__, str(error)]), file=answers, flush=True)
         sys.exit(error.exit_status)
+    except storage_errors():
+        traceback.print_exc()  # into the log
+        sys.exit(LOST)
 
 
 if __name__ == "__main__":
