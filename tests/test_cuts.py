@@ -15,7 +15,7 @@ import folds.loop
 from comp.engine import Job
 from comp.engines.inline import InlineEngine
 from comp.errors import BadInput
-from comp.registry import load_backbone
+from comp.registry import load_backbone, names
 from comp.spec import Candidate, Fit, Recipe
 from folds.banks import BankSpec, View
 from folds.batches import softmax
@@ -28,7 +28,7 @@ from tests.frozen import PIXELS, RECIPE, fit, frozen_plan, norms_of, save_tiny
 
 pytestmark = pytest.mark.usefixtures("float32")
 
-WITH_CUTS = ["bit", "convnext", "efficientnet_v2", "fnet", "gmlp", "mlp_mixer", "mobilenet", "resnet", "vgg16"]
+WITH_CUTS = [name for name in names("comp.backbones") if load_backbone(name).cuts]
 CUTS = [(name, cut) for name in WITH_CUTS for cut in load_backbone(name).cuts.get("tiny", ())]
 TAIL = Candidate("mobilenet", "V2", "tail", 224)
 SPEC = BankSpec(

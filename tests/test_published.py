@@ -76,6 +76,7 @@ def test_parameters_are_the_published_number(name: str, variant: str, n: int) ->
 IMAGENET_RED = [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]
 RED_IS = {
     ("vgg16", "tiny"): [-103.939, -116.779, 255 - 123.68],  # blue, green, red
+    ("squeezenet", "tiny"): [-103.939, -116.779, 255 - 123.68],
     ("resnet", "tiny"): [1, -1, -1],
     ("mobilenet", "tiny"): [1, -1, -1],
     ("mobilenet", "V3-small"): [1, -1, -1],
@@ -97,7 +98,7 @@ def test_the_scaling_is_inside(name: str, variant: str) -> None:
     assert scaled.reshape(-1, 3) == pytest.approx(np.tile(RED_IS[name, variant], (PIXELS**2, 1)), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("name", [*APPLICATIONS, "squeezenet"])
 def test_a_file_arrives_whole(name: str, tmp_path: Path) -> None:
     model = randomised(build(name, "tiny"))
     model.save_weights(tmp_path / "new.weights.h5")
