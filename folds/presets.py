@@ -6,11 +6,11 @@ Budgets a candidate, 3,570 photos, five folds, two cores: quick 4 minutes, stand
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from comp.errors import BadInput
-from comp.registry import load_backbone
+from comp.registry import did_you_mean, load_backbone
 from comp.spec import Backbone, Candidate, Competition, Fit, Recipe
 from folds.by_rule import RULE, by_rule, side_by_rule
 
@@ -91,6 +91,8 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     values = {**backbone.recipe.get(fit, {}), **PRESETS[preset][fit]}
     if competition.task == "transcribe":
         values |= TEXTS[preset]
+    if fit == "scratch":
+        values |= _own_recipe(competition)
     recipe = by_rule(replace(Recipe(), **values))
     variant = candidate.variant or variant_for(backbone, fit)
     whole = Candidate(candidate.backbone, variant, fit, candidate.pixels)
@@ -100,6 +102,17 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     epochs = max(1, round(recipe.epochs * competition.epochs_scale)) if fit == "scratch" else recipe.epochs
     strength = min(1.0, recipe.strength * competition.strength_scale) if fit == "scratch" else recipe.strength
     return replace(whole, pixels=pixels), replace(recipe, pixels=pixels, epochs=epochs, strength=strength)
+
+
+def _own_recipe(competition: Competition) -> Mapping[str, Any]:
+    known = {one.name for one in fields(Recipe)}
+    for name in competition.scratch:
+        if name not in known:
+            raise BadInput(
+                f"competition {competition.name}: its scratch names {name!r}, which is no field of a recipe"
+                f"{did_you_mean(name, known)}"
+            )
+    return competition.scratch
 
 
 def _check_pool(candidate: Candidate, recipe: Recipe) -> None:

@@ -67,6 +67,16 @@ def test_a_competition_may_ask_for_stronger_augmentation_from_scratch() -> None:
     assert complete(Candidate("scratch_cnn"), "best", replace(strong, strength_scale=9.0))[1].strength == 1.0
 
 
+def test_a_competition_may_say_more_of_what_is_trained_from_scratch_and_of_nothing_else() -> None:
+    few = replace(RARE_SPECIES, scratch={"mixup": 0.2, "dropout": 0.3})
+    recipe = complete(Candidate("scratch_cnn"), "standard", few)[1]
+    assert (recipe.mixup, recipe.dropout) == (0.2, 0.3)
+    plain = complete(Candidate("mobilenet", fit="probe"), "standard", RARE_SPECIES)[1]
+    assert complete(Candidate("mobilenet", fit="probe"), "standard", few)[1] == plain
+    with pytest.raises(BadInput, match=r"its scratch names 'mixap', .* \(did you mean mixup\?\)"):
+        complete(Candidate("scratch_cnn"), "standard", replace(few, scratch={"mixap": 0.2}))
+
+
 @pytest.mark.parametrize("fit", ["probe", "tail", "full"])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_weights_that_fit_one_size_decide_it(preset: str, fit: Fit) -> None:

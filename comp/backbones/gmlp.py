@@ -99,7 +99,7 @@ BACKBONE = Backbone(
     variants=tuple(SIZES),
     default_variant="S/16",
     scratch_variant="tiny",
-    recipe={"scratch": {"learning_rate": 0.002, "tta_views": 2}},
+    recipe={"scratch": {"learning_rate": 0.002, "weight_decay": 0.15, "tta_views": 2}},
     parameters={"Ti/16": 5_738_328, "S/16": 19_165_656, "B/16": 72_562_392},
     cuts={
         "tiny": ("block01.out",),

@@ -103,7 +103,7 @@ BACKBONE = Backbone(
     variants=tuple(SIZES),
     default_variant="S/16",
     scratch_variant="mini/8",
-    recipe={"scratch": {"learning_rate": 0.004, "tta_views": 2}},
+    recipe={"scratch": {"learning_rate": 0.004, "weight_decay": 0.1, "tta_views": 2}},
     weights={
         "S/16": Weights(file="Mixer-S_16.npz", url=f"{_AT}/gsam/Mixer-S_16.npz", megabytes=74.0, pixels=224),
         "B/16": Weights(file="Mixer-B_16.npz", url=f"{_AT}/imagenet21k/Mixer-B_16.npz", megabytes=304.0, pixels=224),

@@ -23,7 +23,7 @@ COMPETITION = Competition(
     twins=False,
     candidates=("small_resnet:8/48", "mlp_mixer:micro/4"),
     epochs_scale=2.5,  # a network for 32 px is small, and its epochs are short
-    strength_scale=1.6,
+    strength_scale=2.6,  # shifts of 3 pixels, holes of 3 to 7
     slug="cifar-10",
     folders=("cifar10", "cifar-10"),
 )

@@ -22,6 +22,7 @@ COMPETITION = Competition(
     twins=False,
     candidates=("mlp", "small_cnn:base"),
     epochs_scale=0.5,  # 33,600 rows a fold
+    strength_scale=1.7,
     slug="digit-recognizer",
     folders=("digit_recognizer", "digit-recognizer"),
 )
