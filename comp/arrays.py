@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -95,7 +96,7 @@ def _opened(file: Path) -> Iterator[Any]:
             yield arrays
     except FileNotFoundError as error:
         raise BadInput(f"array file {file.name} is missing in {file.parent}: expected it there; check DATA=") from error
-    except (ValueError, BadZipFile, EOFError) as error:
+    except (OSError, ValueError, BadZipFile, EOFError, zlib.error) as error:
         raise BadInput(f"{file} cannot be read as .npz ({error}); is the file whole?") from error
 
 

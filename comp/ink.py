@@ -1,6 +1,7 @@
 """Augmentation fit for ink: a strip of writing sheared, stretched, bent, thickened and soiled, by its own seed alone.
 
-Behind the one knob of `comp.augment.policy`; what comes out may be of another width. Amplitudes grow linearly with strength.
+Behind the one knob of `comp.augment.policy`; what comes out may be of another width. Amplitudes grow linearly with strength;
+of strokes it is the chance that grows.
 """
 
 from __future__ import annotations

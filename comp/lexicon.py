@@ -97,7 +97,7 @@ def read_list(path: Path) -> dict[str, int]:
         BadInput: If there is no such file, it holds no word, or what stands behind a tab is no count.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"LEXICON={path}: expected auto, no, or a file of words, one a line ({error})") from error
     words: Counter[str] = Counter()

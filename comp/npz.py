@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def _read(path: Path | str, head: str) -> dict[str, np.ndarray]:
         # opened here: numpy 2.4.6 leaves its own handle open where the archive is broken
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if not name.startswith(head)}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BadInput(
             f"weights {path}: expected an .npz file of arrays, but it cannot be read ({reason}); get it again"

@@ -185,7 +185,7 @@ TRACKS: tuple[Track, ...] = (
                 catch="50,000 train photos",
             ),
             Published(
-                score="CIFAR-10 accuracy 97.2 %, CIFAR-100 86.5 %",
+                score="CIFAR-10 accuracy 97.2 %, CIFAR-100 86.5 % (R152x2: 98.5, 91.3)",
                 source="BiT-M-R50x1, arXiv 1912.11370 and its repository",
                 catch="pre-trained on 14 million photos, tuned on all 50,000",
             ),
@@ -238,6 +238,11 @@ TRACKS: tuple[Track, ...] = (
                 score="CER about 10 %, exact words about 75 %",
                 source="SimpleHTR, IAM words",
                 catch="IAM: other writers, 115,000 words",
+            ),
+            Published(
+                score="CER 7.68 %",
+                source="PyLaia, IAM lines",
+                catch="IAM: whole lines, other writers",
             ),
         ),
         minutes=HOUR,

@@ -6,10 +6,12 @@ larger than its entry says is refused as well. Zip, tar (plain, gz, bz2, xz) and
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,17 @@ BLOCK = 1 << 20
 SUFFIXES = (".zip", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DEEPEST = 3
 LONGEST_NAME = 1024
+# What the standard library and py7zr raise at an archive that is torn, altered, encrypted or none.
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+)
 
 
 @dataclass
@@ -111,7 +124,7 @@ def _extract(archive: Path, folder: Path, budget: Budget) -> list[Path]:
     opener = _zip if name.endswith(".zip") else _seven if name.endswith(".7z") else _tar
     try:
         return opener(archive, folder, budget)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except _BROKEN as error:
         raise Refused(f"archive {archive.name} cannot be unpacked ({error}): fetch it again") from error
 
 

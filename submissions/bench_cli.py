@@ -31,8 +31,11 @@ def bench(
     from comp.console import last_line
     from comp.errors import BadInput
     from submissions.bench import MISSING, bench
-    from submissions.bench_table import write_bench_table
+    from submissions.bench_table import MARKS, write_bench_table
     from submissions.plan import PRECISIONS, Settings
+
+    if readme is not None:
+        MARKS.check(readme)  # now, not after hours
 
     if precision is not None and precision not in {*PRECISIONS, *PRECISIONS.values()}:
         raise BadInput(f"PRECISION={precision}: expected one of {', '.join([*PRECISIONS, *PRECISIONS.values()])}")
@@ -53,8 +56,9 @@ def bench(
         if readme is not None:
             write_bench_table(readme, [outcome.path])
         last_line(outcome.path)
-    if outcome.path is None and outcome.status == MISSING:
-        typer.echo("error: no track could be run: none of their data are there; see the lines above", err=True)
+    if outcome.path is None:
+        why = "none of their data are there" if outcome.status == MISSING else "each of them failed"
+        typer.echo(f"error: no track could be run: {why}; see the lines above", err=True)
     if outcome.status:
         raise typer.Exit(outcome.status)
 

@@ -89,7 +89,7 @@ def _row(group: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[str]:
         names[first["kind"]],
         "<br>".join(_score(row) for row in group),
         f"{int(first['rows']):,}",
-        f"{seconds / 60:.1f} min{' of jobs' if is_job else ''}",
+        f"{seconds / 60:.1f} min{' of training' if is_job else ''}",
         f"{facts['preset']}, {facts['machine']}, {facts['date']}",
     ]
 

@@ -27,7 +27,7 @@ class Decoder:
     """One way from frames to a text.
 
     Attributes:
-        kind: `greedy`, or `beam`: the best of the candidates.
+        kind: `greedy`; `beam`: the likeliest of the candidates; `edits`: the one with the fewest edits to be expected.
         prior: How much a word's usual frequency weighs against what was read; 0 knows no words.
     """
 
@@ -37,11 +37,13 @@ class Decoder:
     @property
     def name(self) -> str:
         """Return what tables call it."""
-        return f"beam, lexicon {self.prior:g}" if self.prior else self.kind
+        kind = "fewest edits" if self.kind == "edits" else self.kind
+        return f"{kind}, lexicon {self.prior:g}" if self.prior else kind
 
 
 AUTO, NO = "auto", "no"  # of LEXICON: words of the transcripts that the fold does not hold, or none
-DECODERS = (Decoder(), Decoder("beam"), *(Decoder("beam", prior) for prior in (0.25, 0.5, 1.0)))
+PRIORS = (0.0, 0.25, 0.5, 1.0, 1.5)
+DECODERS = (Decoder(), *(Decoder(kind, prior) for kind in ("beam", "edits") for prior in PRIORS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +65,13 @@ class Row:
     is_read: np.ndarray
 
     def told(self, decoder: Decoder) -> str:
-        """Return the text: of one reader the likeliest, of several the one with the fewest edits to be expected."""
+        """Return the text; several readers vote for the one with the fewest edits to be expected."""
         if decoder.kind == "greedy":
             return fewest_edits(self.greedy, np.ones(len(self.greedy)))
         scores = np.logaddexp.reduce(self.logs, axis=0) + decoder.prior * self.priors
         if not decoder.prior:
             scores = np.where(self.is_read, scores, -np.inf)
-        if len(self.logs) == 1:
+        if len(self.logs) == 1 and decoder.kind == "beam":
             return self.texts[int(scores.argmax())]
         return fewest_edits(self.texts, np.exp(scores - scores.max()))
 
@@ -77,7 +79,7 @@ class Row:
 def fewest_edits(texts: Sequence[str], shares: np.ndarray) -> str:
     """Return the text with the fewest edits to be expected, were the truth one of the texts with these shares.
 
-    Of equals the first. So several readers vote where their frames cannot be averaged.
+    Of equals the first; a text without a share is never the answer.
 
     Args:
         shares: (n,) 0 or more, not all 0; their sum does not matter.
@@ -85,21 +87,22 @@ def fewest_edits(texts: Sequence[str], shares: np.ndarray) -> str:
     Source: Mangu, Brill and Stolcke 2000, "Finding consensus in speech recognition", with letters for words.
     """
     from rapidfuzz.distance import Levenshtein
+    from rapidfuzz.process import cdist
 
-    costs = [
-        sum(share * Levenshtein.distance(one, other) for other, share in zip(texts, shares.tolist(), strict=True))
-        for one in texts
-    ]
-    return texts[int(np.argmin(costs))]
+    possible = np.flatnonzero(shares)
+    offered: list[str] = [texts[place] for place in possible.tolist()]
+    costs = cdist(offered, offered, scorer=Levenshtein.distance, dtype=np.int32) @ shares[possible]
+    return offered[int(np.argmin(costs))]
 
 
 def row_of(readers: Sequence[np.ndarray], alphabet: Sequence[str], lexicon: Lexicon) -> Row:
     """Return what may stand in a picture, from the frames (T, A) of each reader."""
     found = [dict(beam(frames, alphabet, BEAM)) for frames in readers]
     read = list(dict.fromkeys(text for texts in found for text in texts))
-    best = max(found[0], key=lambda text: found[0][text])
-    is_sure = len(readers) == 1 and best in lexicon.counts and found[0][best] > np.log(SURE)
-    near = [] if is_sure else [word for word in lexicon.near(best, NEAR) if word not in read]
+    bests = [max(texts, key=texts.__getitem__) for texts in found]  # of each reader
+    is_sure = len(readers) == 1 and bests[0] in lexicon.counts and found[0][bests[0]] > np.log(SURE)
+    known = [] if is_sure else [word for best in dict.fromkeys(bests) for word in lexicon.near(best, NEAR)]
+    near = [word for word in dict.fromkeys(known) if word not in read]
     texts = [*read, *near]
     logs = [_logs(frames, by_beam, texts, alphabet) for frames, by_beam in zip(readers, found, strict=True)]
     return Row(

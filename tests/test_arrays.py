@@ -168,6 +168,16 @@ def test_a_torn_file_is_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value) and str(file) in str(caught.value)
 
 
+def test_an_altered_byte_in_a_packed_file_is_one_line(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "mnist.npz", x_train=pictures(40, 8, 1), y_train=np.zeros(40, int))
+    content = bytearray((tmp_path / "mnist.npz").read_bytes())
+    content[len(content) // 3 : len(content) // 3 + 16] = b"\xff" * 16
+    (tmp_path / "mnist.npz").write_bytes(content)
+    with pytest.raises(BadInput, match=r"mnist\.npz cannot be read") as caught:
+        read_tables(load_competition("mnist"), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_pictures_and_labels_of_different_number_are_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "mnist.npz", x_train=pictures(4, 8, 1), y_train=np.zeros(3, int))
     with pytest.raises(BadInput, match="4 pictures x_train and 3 labels"):

@@ -14,7 +14,7 @@ from comp.lexicon import Lexicon, read_list
 from comp.tasks import refuse_transcripts
 from comp.text_metrics import TEXT_METRICS, resampled_text_scores
 from folds.frames import Frames, as_facts, from_facts, in_order, mean_of, put_together
-from submissions.transcripts import Decoder, fewest_edits, readers_of, row_of
+from submissions.transcripts import Decoder, Row, fewest_edits, readers_of, row_of
 from tests.words import WORDS
 
 ALPHABET = ["", "a", "b", "c"]
@@ -85,6 +85,30 @@ def test_the_text_with_the_fewest_edits_to_be_expected() -> None:
         fewest_edits(["abcd", "ab", "abc"], np.array([0.4, 0.35, 0.25])) == "abc"
     )  # in the middle of the likelier two
     assert fewest_edits(["x", "y"], np.ones(2)) == "x"
+    reads = ["xbc", "ayc", "abz"]
+    assert fewest_edits([*reads, "abc"], np.ones(4)) == "abc"
+    assert fewest_edits([*reads, "abc"], np.array([1.0, 1.0, 1.0, 0.0])) in reads, "nobody read it"
+
+
+def test_without_a_lexicon_no_word_is_told_that_nobody_read() -> None:
+    lexicon = Lexicon(["abc"] * 30)
+    readers = [peaked("bbc", 0.0), peaked("acc", 0.0), np.repeat(peaked("aba", 0.0), 2, axis=0)]
+    row = row_of(readers, ALPHABET, lexicon)
+    assert "abc" in row.texts
+    for kind in ("beam", "edits"):
+        assert row.told(Decoder(kind)) in np.array(row.texts)[row.is_read]
+
+
+def test_one_reader_may_tell_the_text_with_the_fewest_edits_to_be_expected() -> None:
+    row = Row(
+        greedy=["abcd"],
+        texts=["abcd", "ab", "abc"],
+        logs=np.log([[0.4, 0.35, 0.25]]),
+        priors=np.zeros(3),
+        is_read=np.ones(3, bool),
+    )
+    assert row.told(Decoder("beam")) == "abcd"
+    assert row.told(Decoder("edits")) == "abc"
 
 
 def test_three_readers_of_other_lengths_outvote_one() -> None:
