@@ -34,9 +34,12 @@ class Entry:
         on_gpu: Further ones by preset, on a machine with a GPU alone.
         otherwise: What is trained where the weights of none of them are there.
         folds: Number of folds by preset, where it is not the competition's own.
+        rows: Train rows that the track's minutes are made for; where there are more, and no GPU, what is trained from scratch
+            passes over them less often.
     """
 
     competition: str
+    rows: int
     candidates: Mapping[str, str]
     on_gpu: Mapping[str, str] = field(default_factory=dict)
     otherwise: str = ""
@@ -86,6 +89,7 @@ TRACKS: tuple[Track, ...] = (
         entries=(
             Entry(
                 competition="rare_species",
+                rows=3_600,
                 candidates={
                     "quick": "mobilenet:probe",
                     # the larger ones on smaller photos; ConvNeXt and MLP-Mixer take an hour more
@@ -107,6 +111,7 @@ TRACKS: tuple[Track, ...] = (
         minutes=HOUR,
         sample=Entry(
             competition="specimens",
+            rows=1_300,
             candidates=dict.fromkeys(("quick", "standard", "best"), "scratch_cnn:tiny:scratch vgg16:tiny:scratch"),
         ),
     ),
@@ -116,6 +121,7 @@ TRACKS: tuple[Track, ...] = (
         entries=(
             Entry(
                 competition="cats_vs_dogs",
+                rows=1_700,
                 candidates={
                     "quick": f"{SCRATCH}:64px mobilenet:probe efficientnet_v2:probe",
                     "standard": "scratch_cnn:base:scratch:96px mobilenet:probe efficientnet_v2:probe resnet:probe "
@@ -146,6 +152,7 @@ TRACKS: tuple[Track, ...] = (
         entries=(
             Entry(
                 competition="flowers",
+                rows=2_000,
                 candidates={
                     "quick": "bit:R50x1:probe mobilenet:probe efficientnet_v2:probe",
                     "standard": _FROZEN,
@@ -170,10 +177,11 @@ TRACKS: tuple[Track, ...] = (
         title="kind of thing on 32 x 32 pixels",
         entries=(
             # networks that are far from done learn more from twice the passes than from a fifth more photos
-            Entry(competition="cifar10", candidates=_CIFAR, folds={"quick": 2, "standard": 3, "best": 3}),
+            Entry(competition="cifar10", rows=10_000, candidates=_CIFAR, folds={"quick": 2, "standard": 3, "best": 3}),
             # 50,000 photos in what CIFAR-10 leaves of the track's minutes
             Entry(
                 competition="cifar100",
+                rows=50_000,
                 candidates={**_CIFAR, "standard": _CIFAR["quick"], "best": _CIFAR["best"].replace("8/64", "8/48")},
                 folds={"quick": 2, "standard": 2, "best": 2},
             ),
@@ -196,8 +204,13 @@ TRACKS: tuple[Track, ...] = (
         name="mnist",
         title="which digit was written",
         entries=(
-            Entry(competition="mnist", candidates=_DIGITS, folds={"quick": 2}),
-            Entry(competition="digit_recognizer", candidates=_DIGITS, folds={"quick": 2, "standard": 3, "best": 3}),
+            Entry(competition="mnist", rows=60_000, candidates=_DIGITS, folds={"quick": 2}),
+            Entry(
+                competition="digit_recognizer",
+                rows=42_000,
+                candidates=_DIGITS,
+                folds={"quick": 2, "standard": 3, "best": 3},
+            ),
         ),
         published=(
             Published(
@@ -214,6 +227,7 @@ TRACKS: tuple[Track, ...] = (
         minutes=HOUR,
         sample=Entry(
             competition="digits",
+            rows=1_800,
             candidates=dict.fromkeys(("quick", "standard", "best"), "mlp:tiny:scratch small_cnn:tiny:scratch"),
         ),
     ),
@@ -224,6 +238,7 @@ TRACKS: tuple[Track, ...] = (
             # six folds of two jobs take the three rounds that five take
             Entry(
                 competition="handwriting",
+                rows=3_200,
                 candidates=dict.fromkeys(("quick", "standard", "best"), "crnn:scratch"),
                 folds={"standard": 6},
             ),

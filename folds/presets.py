@@ -104,6 +104,23 @@ def complete(candidate: Candidate, preset: str, competition: Competition) -> tup
     return replace(whole, pixels=pixels), replace(recipe, pixels=pixels, epochs=epochs, strength=strength)
 
 
+FEWEST_EPOCHS = 3
+
+
+def shortened(candidate: Candidate, recipe: Recipe, n_rows: int, most_rows: int) -> Recipe:
+    """Return the recipe with as many passes fewer as there are more rows than its minutes are made for, three at least.
+
+    Heads and tails stay as they are: what they cost is features, which no number of passes changes.
+
+    Args:
+        most_rows: Train rows that the minutes are made for; 0: any number.
+    """
+    if candidate.fit in ("probe", "tail") or not most_rows or n_rows <= most_rows:
+        return recipe
+    epochs = max(FEWEST_EPOCHS, round(recipe.epochs * most_rows / n_rows))
+    return replace(recipe, epochs=min(recipe.epochs, epochs))
+
+
 def _own_recipe(competition: Competition) -> Mapping[str, Any]:
     known = {one.name for one in fields(Recipe)}
     for name in competition.scratch:

@@ -18,6 +18,7 @@ from typing import Any
 
 from comp.console import relative, say, show_table
 from comp.errors import BadInput, FoldboardError
+from comp.machine import trains_on_gpu
 from comp.store import read_json, write_json, write_text
 from comp.tracks import TRACKS, Entry, Track
 from folds.runs import RUNS
@@ -164,6 +165,7 @@ def _run(track: Track, entry: Entry, place: Place, settings: Settings) -> list[R
         folds=settings.folds or entry.folds.get(settings.preset),
         allow_missing=True,
         tuned="no",
+        most_rows=0 if trains_on_gpu() else entry.rows,
     )
     return rows_of(_called(track, entry), submit(own))
 

@@ -32,7 +32,7 @@ from folds.prepare import (
     rows_of_fit,
     with_group,
 )
-from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold
+from folds.presets import DEFAULT_PRESET, seconds_of_features, seconds_of_fold, shortened
 from folds.runs import RunPlan, other_datasets, run_dir
 from submissions.choose import Choice, choose, fetched
 from submissions.phylum import IN_TRAINING, check_phylum
@@ -71,6 +71,7 @@ class Settings:
     with_runs: str | None = None
     tuned: str = "yes"
     lexicon: str = "auto"
+    most_rows: int = 0  # train rows that a benchmark track's minutes are made for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,18 +156,33 @@ def make_plan(settings: Settings) -> Plan:
     tables = read_tables(competition, source.folder, settings.allow_missing)
     n_folds = number_of_folds(tables, settings.folds)
     choices = [replace(one, recipe=for_rows(one.recipe, rows_of_fit(tables, n_folds))) for one in choices]
+    choices, shorter = _within_minutes(choices, len(tables.train), settings.most_rows)
     return Plan(
         settings=settings,
         competition=competition,
         source=source,
         tables=tables,
         choices=choices,
-        notes=notes,
+        notes=[*notes, *shorter],
         seeds=list(range(settings.seed, settings.seed + settings.seeds)),
         n_folds=n_folds,
         n_jobs=settings.jobs or n_cores(),
         specs=[PixelSpec(choice.recipe.pixels, competition.channels, competition.resize) for choice in choices],
     )
+
+
+def _within_minutes(choices: Sequence[Choice], n_rows: int, most_rows: int) -> tuple[list[Choice], list[str]]:
+    """Return the choices with fewer epochs where there are more rows than a track's minutes are made for, and a line for each."""
+    found, notes = [], []
+    for choice in choices:
+        recipe = shortened(choice.candidate, choice.recipe, n_rows, most_rows)
+        if recipe != choice.recipe:
+            notes.append(
+                f"{choice.candidate}: {recipe.epochs} epochs, not {choice.recipe.epochs}: the track's minutes are made for "
+                f"{most_rows:,} train rows"
+            )
+        found.append(replace(choice, recipe=recipe))
+    return found, notes
 
 
 def _precision(asked: str | None) -> str | None:

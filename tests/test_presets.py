@@ -11,7 +11,7 @@ from comp.competitions.rare_species import COMPETITION as RARE_SPECIES
 from comp.errors import BadInput
 from comp.registry import load_backbone, load_competition, names
 from comp.spec import Candidate, Fit
-from folds.presets import PRESETS, complete, seconds_of_fold
+from folds.presets import PRESETS, complete, seconds_of_fold, shortened
 from tests.made import SQUARES
 
 BUDGET_MINUTES = {"quick": 4, "standard": 15, "best": 60}
@@ -116,3 +116,13 @@ def test_a_reader_of_words_keeps_to_the_budget(preset: str, minutes: float) -> N
     """Three rounds of two jobs: five or six folds of the 3,178 words of George Washington's letters."""
     candidate, recipe = complete(Candidate("crnn"), preset, load_competition("handwriting"))
     assert 3 * seconds_of_fold(candidate, recipe, 3178 * 5 // 6) / 60 <= minutes
+
+
+def test_more_rows_than_the_minutes_are_made_for_mean_fewer_passes_from_scratch() -> None:
+    recipe = complete(Candidate("scratch_cnn"), "standard", RARE_SPECIES)[1]
+    scratch, probe = Candidate("scratch_cnn", fit="scratch"), Candidate("mobilenet", fit="probe")
+    assert shortened(scratch, recipe, 3_000, 3_000) == recipe == shortened(scratch, recipe, 9_000, 0)
+    assert shortened(scratch, recipe, 6_000, 3_000) == replace(recipe, epochs=recipe.epochs // 2)
+    assert shortened(scratch, recipe, 3_000_000, 3_000).epochs == 3
+    assert shortened(scratch, replace(recipe, epochs=2), 3_000_000, 3_000).epochs == 2
+    assert shortened(probe, recipe, 6_000, 3_000) == recipe

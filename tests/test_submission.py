@@ -315,3 +315,13 @@ def test_five_folds_of_two_workers_take_three_rounds() -> None:
     assert seconds_side_by_side([10.0] * 5, 2) == 30.0
     assert seconds_side_by_side([3.0, 30.0, 3.0, 24.0], 2) == 30.0, "the longest are begun first"
     assert seconds_side_by_side([], 2) == 0.0
+
+
+def test_more_rows_than_a_track_s_minutes_are_made_for_are_told_in_the_plan(dataset: Dataset, in_folder: Path) -> None:
+    (in_folder / "mine.py").write_text(FACTS)
+    asked = Settings(competition="./mine.py", data=in_folder / "data", backbones="scratch_cnn:tiny:scratch")
+    whole, half = make_plan(asked), make_plan(replace(asked, most_rows=len(dataset.train) // 2))
+    (before,), (after,) = whole.choices, half.choices
+    assert after.recipe.epochs == before.recipe.epochs // 2 and not whole.notes
+    (note,) = half.notes
+    assert f"{after.recipe.epochs} epochs, not {before.recipe.epochs}" in note
