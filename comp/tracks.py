@@ -68,7 +68,7 @@ SCRATCH = "scratch_cnn:small:scratch"
 
 # All of the mission that learns on features; in their order, those whose weights are there. Mixers were made for 224 px.
 _FROZEN = (
-    "mobilenet:probe efficientnet_v2:probe resnet:probe bit:R50x1:probe convnext:probe vgg16:probe "
+    "mobilenet:probe squeezenet:probe efficientnet_v2:probe resnet:probe bit:R50x1:probe convnext:probe vgg16:probe "
     "mlp_mixer:S/16:probe:224px mobilenet:tail"
 )
 _CIFAR = {
@@ -91,10 +91,10 @@ TRACKS: tuple[Track, ...] = (
                 competition="rare_species",
                 rows=3_600,
                 candidates={
-                    "quick": "mobilenet:probe",
+                    "quick": "mobilenet:probe squeezenet:probe",
                     # the larger ones on smaller photos; ConvNeXt and MLP-Mixer take an hour more
-                    "standard": "scratch_cnn:base:scratch mobilenet:probe efficientnet_v2:probe resnet:probe:160px "
-                    "bit:R50x1:probe:160px vgg16:probe:96px mobilenet:tail",
+                    "standard": "scratch_cnn:base:scratch mobilenet:probe squeezenet:probe efficientnet_v2:probe "
+                    "resnet:probe:160px bit:R50x1:probe:160px vgg16:probe:96px mobilenet:tail",
                     "best": f"scratch_cnn:base:scratch {_FROZEN.replace('vgg16:probe', 'vgg16:probe:160px')}",
                 },
                 on_gpu={"best": "mlp_mixer:B/16:probe resnet:tail vgg16:tail bit:R50x1:tail"},
@@ -123,11 +123,11 @@ TRACKS: tuple[Track, ...] = (
                 competition="cats_vs_dogs",
                 rows=1_700,
                 candidates={
-                    "quick": f"{SCRATCH}:64px mobilenet:probe efficientnet_v2:probe",
-                    "standard": "scratch_cnn:base:scratch:96px mobilenet:probe efficientnet_v2:probe resnet:probe "
-                    "convnext:probe",
-                    "best": "scratch_cnn:base:scratch:128px mobilenet:probe efficientnet_v2:probe resnet:probe "
-                    "convnext:probe mobilenet:tail",
+                    "quick": f"{SCRATCH}:64px mobilenet:probe squeezenet:probe efficientnet_v2:probe",
+                    "standard": "scratch_cnn:base:scratch:96px mobilenet:probe squeezenet:probe efficientnet_v2:probe "
+                    "resnet:probe convnext:probe",
+                    "best": "scratch_cnn:base:scratch:128px mobilenet:probe squeezenet:probe efficientnet_v2:probe "
+                    "resnet:probe convnext:probe mobilenet:tail",
                 },
                 folds={"quick": 3},
             ),
@@ -154,7 +154,7 @@ TRACKS: tuple[Track, ...] = (
                 competition="flowers",
                 rows=2_000,
                 candidates={
-                    "quick": "bit:R50x1:probe mobilenet:probe efficientnet_v2:probe",
+                    "quick": "bit:R50x1:probe mobilenet:probe squeezenet:probe efficientnet_v2:probe",
                     "standard": _FROZEN,
                     "best": f"{_FROZEN} resnet:tail bit:R50x1:tail",
                 },

@@ -90,7 +90,6 @@ POINTS = {
 QUICK = [
     ("decoding", "group"),
     ("decoding", "worker"),
-    ("epoch of two", "parent"),
     ("epoch", "worker"),
     ("marker", "group"),
     ("csv", "parent"),

@@ -78,6 +78,8 @@ BACKBONE = Backbone(
     },
     parameters={"1.1": 722_496},
     cuts={"tiny": ("fire2.out",), "1.1": ("fire6.out", "fire8.out")},
-    seconds_per_photo={"tiny": 0.001, "1.1": 0.003},
+    # 1.1 at 224 px, one core: forward 7.0 -> 4.5 ms, step 23.7 -> 12.3 ms a photo
+    bf16_pays=frozenset({"extract", "train"}),
+    seconds_per_photo={"tiny": 0.0003, "1.1": 0.0014},
     measured_pixels=64,
 )
