@@ -6,8 +6,26 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
+
+from comp.console import relative
+
+
+class AsksForRuns(Protocol):
+    """What the settings of every command that trains have in common."""
+
+    @property
+    def competition(self) -> str: ...
+    @property
+    def data(self) -> Path | None: ...
+    @property
+    def weights(self) -> str | None: ...
+    @property
+    def folds(self) -> int | None: ...
+    @property
+    def group(self) -> str | None: ...
+
 
 FIRST = ("COMP", "DATA", "WEIGHTS", "BACKBONES")
 
@@ -30,10 +48,19 @@ def _in_order(typed: str) -> str:
     return " ".join([*(word for word in words if "=" not in word), *(f"{n}={shlex.quote(given[n])}" for n in names)])
 
 
-def make_line(target: str, given: Mapping[str, object]) -> str:
-    """Return the make command of a target with its variables as a shell reads them; those that are None are left out."""
+def submit_line(settings: AsksForRuns, backbones: object, preset: str | None = None) -> str:
+    """Return the `make submit` of the same competition, data, weights and folds, as a shell reads it; what is None is left out."""
+    given = {
+        "COMP": settings.competition if settings.competition != "specimens" else None,
+        "DATA": relative(settings.data) if settings.data else None,
+        "WEIGHTS": settings.weights,
+        "BACKBONES": backbones,
+        "PRESET": preset,
+        "FOLDS": settings.folds,
+        "GROUP": settings.group,
+    }
     words = [f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
-    return " ".join(["make", target, *words])
+    return " ".join(["make submit", *words])
 
 
 def portable(command: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from comp.console import relative, say
-from comp.typed import make_line
+from comp.console import say
+from comp.typed import submit_line
 from submissions.plan import Plan, Settings
 
 BETTER = {"quick": "standard", "standard": "best"}
@@ -25,15 +25,7 @@ def show_next(plan: Plan) -> None:
 
 def base_command(settings: Settings) -> str:
     """Return the `make submit` that names the same competition, data, candidates and weights."""
-    given = {
-        "COMP": settings.competition if settings.competition != "specimens" else None,
-        "DATA": relative(settings.data) if settings.data else None,
-        "WEIGHTS": settings.weights,
-        "BACKBONES": settings.backbones,
-        "FOLDS": settings.folds,
-        "GROUP": settings.group,
-    }
-    return make_line("submit", given)
+    return submit_line(settings, settings.backbones)
 
 
 def _preset(settings: Settings) -> str:

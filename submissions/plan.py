@@ -18,7 +18,7 @@ from comp.spec import Competition
 from comp.tables import Tables, read_tables
 from comp.ways import Ways
 from comp.weights import PROJECT_FOLDER
-from folds.banks import POOLED, n_passes, wanted_banks
+from folds.banks import banks_of, n_passes, wanted_banks
 from folds.by_rule import for_rows
 from folds.cuts import bytes_of, choose_cut, feature_shapes, n_views
 from folds.cv import unfinished_folds
@@ -344,6 +344,5 @@ def _n_features(plan: Plan, run: RunPlan, photos: dict[str, PhotoFacts] | None) 
         return n_all, n_all
     test_paths: Iterable[str] = [] if plan.tables.test is None else plan.tables.test["path"]
     train, test = ([photos[path].sha for path in paths] for paths in (plan.tables.train["path"], test_paths))
-    wanted = wanted_banks(run, train, test)
-    at_cut = [bank for bank in wanted if bank.spec.cut == (run.recipe.cut if run.candidate.fit == "tail" else POOLED)]
-    return n_passes(wanted, CACHE), sum(len(bank.missing(CACHE)) for bank in at_cut)
+    wanted, at_cut = wanted_banks(run, train, test), set(banks_of(run))
+    return n_passes(wanted, CACHE), sum(len(bank.missing(CACHE)) for bank in wanted if bank.spec in at_cut)

@@ -14,7 +14,7 @@ from comp.engine import Engine, Event, Listener, n_cores, open_engine
 from comp.images import CACHE
 from comp.machine import machine_class
 from comp.tables import Tables
-from comp.typed import make_line
+from comp.typed import submit_line
 from folds.banks import Wanted, n_passes, wanted_banks
 from folds.features import EXTRACTION
 from folds.kept import trim
@@ -243,16 +243,7 @@ def _until(deadline: float | None, check: Callable[[Event], None]) -> Guard:
 
 def next_command(settings: Settings, subject: Subject) -> str:
     """Return the `make submit` whose plan takes what was found."""
-    given = {
-        "COMP": settings.competition if settings.competition != "specimens" else None,
-        "DATA": relative(settings.data) if settings.data else None,
-        "WEIGHTS": settings.weights,
-        "BACKBONES": subject.candidate,
-        "PRESET": settings.preset if settings.preset != DEFAULT_PRESET else None,
-        "FOLDS": settings.folds,
-        "GROUP": settings.group,
-    }
-    return make_line("submit", given)
+    return submit_line(settings, subject.candidate, settings.preset if settings.preset != DEFAULT_PRESET else None)
 
 
 def show_verdict(subject: Subject, verdict: Verdict) -> None:
