@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,27 @@ class Marks:
         if self.start not in text or self.end not in text.partition(self.start)[2]:
             raise BadInput(f"{file}: the marks {self.start} and {self.end} are not both there")
         return text
+
+    def rows(self, file: Path, columns: Sequence[str]) -> list[list[str]]:
+        """Return the rows of the table that stands between the marks; none where it has other columns.
+
+        Raises:
+            BadInput: If the file lacks the marks.
+        """
+        lines = self.between(file).splitlines()
+        heading = f"| {' | '.join(columns)} |"
+        if heading not in lines:
+            return []
+        body = itertools.takewhile(lambda line: line.startswith("| "), lines[lines.index(heading) + 2 :])
+        return [[cell.strip() for cell in line[1:-1].split("|")] for line in body]
+
+    def between(self, file: Path) -> str:
+        """Return what stands between the marks of a file.
+
+        Raises:
+            BadInput: If the file lacks the marks.
+        """
+        return self.check(file).partition(self.start)[2].partition(self.end)[0]
 
     def write(self, file: Path, content: str) -> Path:
         """Put text between the marks of a file, in place of what stood there, and return the file's path.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from comp.store import read_json
 from comp.tables import read_csv
 from comp.tracks import TRACKS, Published
 from comp.typed import portable
+from folds.presets import PRESETS
 
 MARKS = Marks("<!-- bench: written by `make bench` -->", "<!-- end of bench -->")
 COLUMNS = (
@@ -24,23 +26,54 @@ COLUMNS = (
 )
 
 
-def bench_tables(files: Sequence[Path]) -> str:
+def bench_tables(files: Sequence[Path], readme: Path | None = None) -> str:
     """Return Markdown: a row for each candidate, ensemble and test score, what was published under its track's, then commands.
 
+    Rows of other tracks and presets that stand in the README stay, with their commands: they take hours, and each tells its date.
+
     Raises:
-        BadInput: If a file lacks its facts beside it.
+        BadInput: If a file lacks its facts beside it, or the README its marks.
     """
     runs = {str(file): _read(file) for file in files}
-    lines = []
-    for track, groups, published in by_track(
-        [{**row, "file": file} for file, (rows, _) in runs.items() for row in rows]
-    ):
-        lines += [_row(group, runs[group[0]["file"]][1]) for group in groups]
-        lines += [
-            [track, f"published: {one.source}", one.score, "", "", f"the catch: {one.catch}"] for one in published
-        ]
+    every = [{**row, "file": file} for file, (rows, _) in runs.items() for row in rows]
+    lines = {name: [_row(group, runs[group[0]["file"]][1]) for group in groups] for name, groups, _ in by_track(every)}
     commands = dict.fromkeys(f"`{portable(facts['command'])}`" for _, facts in runs.values())
-    return "\n".join([markdown(COLUMNS, lines), "", f"Written from {', '.join(commands)}."])
+    if readme is not None:
+        scored = {_place_and_preset(row) for rows in lines.values() for row in rows}
+        standing = [row for row in MARKS.rows(readme, COLUMNS) if _stands(row) and _place_and_preset(row) not in scored]
+        for row in standing:
+            lines.setdefault(row[0].split(":")[0], []).append(row)
+        presets = {preset for _, preset in map(_place_and_preset, standing)}
+        before = re.findall(r"`make bench[^`]*`", MARKS.between(readme).rpartition("\nWritten from ")[2])
+        commands = dict.fromkeys([*(line for line in before if _preset_of(line) in presets), *commands])
+    published = {track.name: track.published for track in TRACKS}
+    table = []
+    for name in sorted(lines, key=_order):
+        table += sorted(lines[name], key=lambda row: list(PRESETS).index(_place_and_preset(row)[1]))
+        table += [
+            [name, f"published: {one.source}", one.score, "", "", f"the catch: {one.catch}"]
+            for one in published.get(name, ())
+        ]
+    return "\n".join([markdown(COLUMNS, table), "", f"Written from {', '.join(commands)}."])
+
+
+def _order(track: str) -> int:
+    names = [track.name for track in TRACKS]
+    return names.index(track) if track in names else len(names)
+
+
+def _place_and_preset(row: Sequence[str]) -> tuple[str, str]:
+    return row[0], row[-1].split(",")[0]
+
+
+def _preset_of(command: str) -> str:
+    found = re.search(r"PRESET=(\w+)", command)
+    return found[1] if found else "quick"
+
+
+def _stands(row: Sequence[str]) -> bool:
+    """Return whether a row of the README is a score of ours, of a track that there still is."""
+    return row[0].split(":")[0] in {track.name for track in TRACKS} and _place_and_preset(row)[1] in PRESETS
 
 
 def by_track(
@@ -100,9 +133,9 @@ def _score(row: dict[str, Any]) -> str:
 
 
 def write_bench_table(readme: Path, files: Sequence[Path]) -> Path:
-    """Put the table between the two marks of a Markdown file and return the file's path.
+    """Put the table between the two marks of a Markdown file, where rows of other tracks and presets stay; return its path.
 
     Raises:
         BadInput: If the file lacks the marks.
     """
-    return MARKS.write(readme, bench_tables(files))
+    return MARKS.write(readme, bench_tables(files, readme))

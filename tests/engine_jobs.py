@@ -87,6 +87,20 @@ def surroundings(report: Report) -> dict[str, Any]:
     }
 
 
+def faults_of_large_arrays(report: Report) -> int:
+    """Return how often this process had to ask the kernel for a page while it filled 64 MB twenty times, as steps of a network do."""
+    import resource
+
+    def fill(times: int) -> None:
+        for n in range(times):
+            assert len(bytes([n]) * (1 << 26)) == 1 << 26
+
+    fill(2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    fill(20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
 def die(report: Report, times: int, tally: str, how: str = "kill") -> int:
     """Kill this process as often as asked, counting in a file; then return the number of tries."""
     with open(tally, "a") as file:

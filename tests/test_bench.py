@@ -286,6 +286,26 @@ def test_the_table_is_written_between_the_marks(scored: tuple[Outcome, str], tmp
     assert published in text and text.index(published) > text.index("**ensemble**, test labels")
     write_bench_table(readme, [scored[0].path])
     assert readme.read_text() == text
+    elsewhere = [
+        "| mnist | mlp | accuracy 0.9 | 60 | 1 min | standard, 2 cores, 2026-01-02 |",
+        "| mnist | mlp | accuracy 0.1 | 60 | 1 min | quick, 2 cores, 2026-01-02 |",
+        "| a track that is gone | mlp | accuracy 0.2 | 60 | 1 min | best, 2 cores, 2026-01-02 |",
+        "| flowers | bit | accuracy 0.8 | 60 | 1 min | best, 2 cores, 2026-01-02 |",
+    ]
+    commands = [f"`make bench PRESET={preset}`" for preset in ("standard", "best", "quick")]
+    readme.write_text(
+        text.replace("| --- |\n", "| --- |\n" + "\n".join(elsewhere) + "\n", 1).replace(
+            "Written from ", f"Written from {', '.join(commands)}, "
+        )
+    )
+    write_bench_table(readme, [scored[0].path])
+    merged = readme.read_text()
+    lines = merged.splitlines()
+    assert [row in merged for row in elsewhere] == [True, False, False, True], "other presets and tracks stay"
+    assert lines.index(elsewhere[0]) > next(i for i, line in enumerate(lines) if "test labels" in line), "after quick"
+    assert lines[lines.index(elsewhere[3]) + 1].startswith("| flowers | published: ")
+    assert merged.count(published) == 1 and f"Written from {commands[0]}, {commands[1]}, `" in merged
+    assert commands[2] not in merged, "no row of it is left"
     with pytest.raises(BadInput, match="is not there: the table is read"):
         write_bench_table(readme, [tmp_path / "other.csv"])
     readme.write_text("no marks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from collections import Counter
@@ -167,6 +168,12 @@ def test_threads_are_fixed_and_the_backend_is_ours(processes: Engine, monkeypatc
     assert [seen["environment"][name] for name in THREADS] == ["1"] * 4
     assert seen["environment"]["KERAS_BACKEND"] == "jax" and seen["environment"][OFFLINE] == "1"
     assert seen["environment"]["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has other ways")
+def test_memory_that_a_worker_had_once_is_not_asked_for_again(processes: Engine) -> None:
+    [faults] = processes.run([job("faults_of_large_arrays")], ignore_events)
+    assert faults < 1000, f"{faults} pages asked for; 20 arrays of 64 MB have 320,000"
 
 
 @pytest.mark.parametrize("how", ["kill", "exit", "crash"])

@@ -19,7 +19,8 @@ from submissions.combine import combine
 from submissions.methods import MARKS, show_methods
 from tests.made import SQUARES, squares_dataset
 from tests.made_runs import finished_run
-from tuning.results import tuned_table
+from tuning.results import MARKS as TUNED
+from tuning.results import tuned_table, write_tuned_table
 
 PHYLA = replace(SQUARES, condition_column="phylum")
 CV = {"score": 0.5, "low": 0.4, "high": 0.6}
@@ -100,7 +101,7 @@ def test_the_ablation_stands_between_its_marks_and_says_what_was_not_trained(
     assert "input and split not trained here" in capsys.readouterr().out
 
 
-def test_a_tuned_recipe_stands_beside_its_default(tmp_path: Path) -> None:
+def test_a_tuned_recipe_stands_beside_its_default(in_folder: Path, tmp_path: Path) -> None:
     facts = {
         "candidate": "vgg16:probe",
         "metric": "accuracy",
@@ -128,13 +129,19 @@ def test_a_tuned_recipe_stands_beside_its_default(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text(json.dumps(facts))
     table = tuned_table([file])
-    row = "| vgg16:probe | 7 complete, 2 pruned | 14 min, features stored; 2 cores, tensorflow | 1, 0.004 | 0.5000 | 0.6100 (0.6000 to 0.6200) | +0.1100 (+0.0900 to +0.1300) | default |"
-    assert (
-        row in table
-        and "| paired difference (rows only) |" in table
-        and "path/to/photos" in table
-        and "/home" not in table
+    row = "| vgg16:probe | 7 complete, 2 pruned | 14 min, features stored; 2 cores, tensorflow | 1, 0.004 | accuracy 0.5000 | 0.6100 (0.6000 to 0.6200) | +0.1100 (+0.0900 to +0.1300) | default | `make tune DATA=path/to/photos` |"
+    assert row in table and "| paired difference (rows only) |" in table and "/home" not in table
+    page = readme(TUNED)
+    write_tuned_table(page, [file])
+    file.write_text(json.dumps({**facts, "candidate": "vgg16:tail"}))
+    write_tuned_table(page, [file])
+    file.write_text(json.dumps({**facts, "changes": {"strength": 1.0}}))
+    write_tuned_table(page, [file])
+    written = page.read_text().splitlines()
+    assert written[4:6] == [row.replace("vgg16:probe", "vgg16:tail"), row.replace("default |", "tuned |")], (
+        "the row of another candidate stays, its own is replaced"
     )
+    assert (written[:2], written[-2:]) == (["before", TUNED.start], [TUNED.end, "after"]) and len(written) == 8
     file.write_text(json.dumps({**facts, "in_one_go": False, "features_computed": 9}))
     assert "| 14 min and more: it went on, features computed too; 2 cores" in tuned_table([file])
     file.write_text(json.dumps({name: value for name, value in facts.items() if name != "seconds"}))

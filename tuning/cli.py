@@ -119,15 +119,14 @@ def results(
         Path | None, typer.Option(help="Markdown file to write the table into, between its marks.")
     ] = None,
 ) -> None:
-    """Print the table of tuned recipes against their defaults, or write it into a README."""
+    """Print the table of tuned recipes against their defaults, or write it into a README, where rows of other candidates stay."""
     from comp.console import last_line, say
-    from tuning.results import MARKS, tuned_table
+    from tuning.results import tuned_table, write_tuned_table
 
-    table = tuned_table(files)
     if readme:
-        last_line(MARKS.write(readme, table))
+        last_line(write_tuned_table(readme, files))
     else:
-        say(table)
+        say(tuned_table(files))
 
 
 @app.command()

@@ -13,6 +13,17 @@ from comp.typed import portable
 
 MARKS = Marks("<!-- tuning: written by `python -m tuning results` -->", "<!-- end of tuning -->")
 RATES = ("strength", "learning_rate")
+COLUMNS = (
+    "candidate",
+    "trials",
+    "time",
+    "best strength, learning rate",
+    "default",
+    "best trial, 95 % interval",
+    "paired difference (rows only)",
+    "taken",
+    "command",
+)
 
 
 def tuned_table(files: Sequence[Path]) -> str:
@@ -21,20 +32,26 @@ def tuned_table(files: Sequence[Path]) -> str:
     Raises:
         BadInput: If a file is not there, or none that `make tune` wrote.
     """
-    found = [_read(file) for file in files]
-    metric = found[0]["metric"]
-    columns = [
-        "candidate",
-        "trials",
-        "time",
-        "best strength, learning rate",
-        f"default, {metric}",
-        f"best trial, {metric}",
-        "paired difference (rows only)",
-        "taken",
-    ]
-    commands = dict.fromkeys(f"`{portable(facts['command'])}`" for facts in found)
-    return f"{markdown(columns, [_row(facts) for facts in found])}\n\nWritten from {', '.join(commands)}."
+    return markdown(COLUMNS, _rows(files))
+
+
+def write_tuned_table(readme: Path, files: Sequence[Path]) -> Path:
+    """Put the table between its two marks in a Markdown file and return the file's path.
+
+    Rows of candidates that none of the files tuned stay: a search takes its time, and another machine may have made it.
+
+    Raises:
+        BadInput: If a file is not there, or none that `make tune` wrote, or the Markdown file lacks the marks.
+    """
+    rows = _rows(files)
+    candidates = {row[0] for row in rows}
+    return MARKS.write(
+        readme, markdown(COLUMNS, [row for row in MARKS.rows(readme, COLUMNS) if row[0] not in candidates] + rows)
+    )
+
+
+def _rows(files: Sequence[Path]) -> list[list[str]]:
+    return [_row(_read(file)) for file in files]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -59,10 +76,11 @@ def _row(facts: Mapping[str, Any]) -> list[str]:
         f"{facts['trials']['complete']} complete, {facts['trials']['pruned']} pruned",
         _time(facts),
         ", ".join(f"{settings[name]:.2g}" for name in RATES),
-        f"{default['score']:.4f}",
+        f"{facts['metric']} {default['score']:.4f}",
         f"{first['score']:.4f} ({first['low']:.4f} to {first['high']:.4f})",
         changes,
         "tuned" if facts["changes"] else "default",
+        f"`{portable(facts['command'])}`",
     ]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from comp.backend import OFFLINE, backend_name
+from comp.backend import KEPT_MEMORY, OFFLINE, backend_name
 from comp.engine import Event, Job, Listener, died, how_it_ended
 from comp.engines import dask_worker
 from comp.engines.child import as_error
@@ -212,6 +212,7 @@ def _start(job: Job) -> dict[str, Any]:
             "KERAS_BACKEND": backend_name(),
             "FOLDBOARD_COMMAND": command,
             OFFLINE: os.environ.get(OFFLINE, ""),
+            "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", KEPT_MEMORY),
         },
         "job": {**vars(job), "arguments": dict(job.arguments)},
     }

@@ -47,7 +47,10 @@ def run_in_child(start: str, key: str, topic: str) -> list[Any]:
         ]
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", BOOTSTRAP]
-    with subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT) as child:
+    environment = {**os.environ, **json.loads(start)["environment"]}  # some of it is read when a process starts
+    with subprocess.Popen(
+        command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, env=environment
+    ) as child:
         try:
             _give(child, start)
             lines = _lines(child, lambda: _is_wanted(worker, key))
