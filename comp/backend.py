@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Callable, Collection
 from functools import cache
@@ -49,10 +48,8 @@ def prepare_environment() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # jax takes three quarters of a GPU's memory at once otherwise: nothing is left for the second worker
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    if platform.machine() in ("x86_64", "AMD64"):
-        # TensorFlow takes oneDNN's convolutions by itself only where a processor has AVX-512 VNNI or AMX; with AVX2 alone a step
-        # of scratch_cnn takes 5.3 ms for 10.1, of small_resnet 4.6 for 6.7 (tensorflow 2.21)
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # TF_ENABLE_ONEDNN_OPTS stays TensorFlow's own choice: forced on where a processor has AVX2 alone, a step of scratch_cnn takes half
+    # the time, and steps of small networks crash (tensorflow 2.21)
     os.environ.setdefault("GLIBC_TUNABLES", KEPT_MEMORY)  # read by a process when it starts: workers, not this one
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     for name in THREAD_COUNTS:

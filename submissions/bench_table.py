@@ -43,18 +43,30 @@ def bench_tables(files: Sequence[Path], readme: Path | None = None) -> str:
         standing = [row for row in MARKS.rows(readme, COLUMNS) if _stands(row) and _place_and_preset(row) not in scored]
         for row in standing:
             lines.setdefault(row[0].split(":")[0], []).append(row)
-        presets = {preset for _, preset in map(_place_and_preset, standing)}
-        before = re.findall(r"`make bench[^`]*`", MARKS.between(readme).rpartition("\nWritten from ")[2])
-        commands = dict.fromkeys([*(line for line in before if _preset_of(line) in presets), *commands])
-    published = {track.name: track.published for track in TRACKS}
-    table = []
+        commands = dict.fromkeys([*_commands_of(readme, standing), *commands])
+    presets, table = list(PRESETS), []
     for name in sorted(lines, key=_order):
-        table += sorted(lines[name], key=lambda row: list(PRESETS).index(_place_and_preset(row)[1]))
-        table += [
-            [name, f"published: {one.source}", one.score, "", "", f"the catch: {one.catch}"]
-            for one in published.get(name, ())
-        ]
+        table += sorted(lines[name], key=lambda row: presets.index(_place_and_preset(row)[1]))
+        table += _published_rows(name)
     return "\n".join([markdown(COLUMNS, table), "", f"Written from {', '.join(commands)}."])
+
+
+def _published_rows(track: str) -> list[list[str]]:
+    return [
+        [track, f"published: {one.source}", one.score, "", "", f"the catch: {one.catch}"]
+        for one in _published().get(track, ())
+    ]
+
+
+def _published() -> dict[str, tuple[Published, ...]]:
+    return {track.name: track.published for track in TRACKS}
+
+
+def _commands_of(readme: Path, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the commands below the README's table that may have written some of its rows: those of their presets."""
+    presets = {_place_and_preset(row)[1] for row in rows}
+    below = MARKS.between(readme).rpartition("\nWritten from ")[2]
+    return [command for command in re.findall(r"`make bench[^`]*`", below) if _preset_of(command) in presets]
 
 
 def _order(track: str) -> int:
@@ -83,7 +95,7 @@ def by_track(
 
     Nothing was published of an embedded sample.
     """
-    published = {track.name: track.published for track in TRACKS}
+    published = _published()
     names = dict.fromkeys(row["track"] for row in rows)
     return [(name, _grouped([row for row in rows if row["track"] == name]), published.get(name, ())) for name in names]
 
