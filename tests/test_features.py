@@ -29,7 +29,7 @@ from comp.store import beside, sha256_of_file
 from folds.banks import BankSpec, View, Wanted, bank_inputs, banks_of, n_passes, views_of, wanted_banks
 from folds.dataset import Dataset
 from folds.features import extraction_jobs, features_of, fill_banks, seconds_of_bank, view_of
-from tests.frozen import PIXELS, fill, frozen_plan, save_tiny
+from tests.frozen import PIXELS, fill, frozen_plan, same, save_tiny
 
 pytestmark = pytest.mark.usefixtures("float32")
 
@@ -92,9 +92,9 @@ def test_features_do_not_depend_on_which_photos_are_in_the_batch(name: str, cut:
     together = features_of(spec, photos)
     order = np.random.default_rng(1).permutation(19)
     assert together.dtype == np.float16 and together.astype(np.float32).std() > 0
-    assert (features_of(spec, photos[order]) == together[order]).all()
+    assert same(features_of(spec, photos[order]), together[order])
     for rows in (slice(3, 4), slice(5, 16)):
-        assert (features_of(spec, photos[rows]) == together[rows]).all()
+        assert same(features_of(spec, photos[rows]), together[rows])
 
 
 def test_a_bank_is_the_same_whatever_its_worker_computed_before(weights: Path) -> None:
@@ -276,7 +276,7 @@ def test_photos_that_came_later_have_the_numbers_of_an_undisturbed_bank(dataset:
     shutil.rmtree(CACHE / "features")
     folds.features._extractor.cache_clear()
     fill_banks(list(reversed(wanted)), InlineEngine(), ignore_events, CACHE)
-    assert all((rows_of(bank) == rows).all() for bank, rows in zip(wanted, in_parts, strict=True))
+    assert all(same(rows_of(bank), rows) for bank, rows in zip(wanted, in_parts, strict=True))
 
 
 def test_a_mirrored_view_is_that_of_the_mirrored_photo(dataset: Dataset, weights: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_tail_and_its_head_s_features_take_one_pass(dataset: Dataset, weights:
     shutil.rmtree(CACHE / "features")
     for part in (cut, pooled):  # as a probe before it, or a tail after it, would
         fill_banks(part, InlineEngine(), ignore_events, CACHE)
-    assert all((rows_of(bank) == rows).all() for bank, rows in zip(tail, together, strict=True))
+    assert all(same(rows_of(bank), rows) for bank, rows in zip(tail, together, strict=True))
 
 
 def test_a_photo_that_is_named_twice_is_computed_once(dataset: Dataset, weights: Path) -> None:
