@@ -28,9 +28,10 @@ THREAD_COUNTS = (
 )
 
 # A network's large arrays are asked for and given back at every step, and each time the kernel clears their pages anew, up to two
-# fifths of a core's time in a virtual machine. Memory that was had once is kept, in one pool, on huge pages where the kernel has them
-# to give: MobileNetV2's pass over 224 px takes 25 ms for 42, its step at 128 px 38 for 58, in no more memory at the peak (glibc 2.36, AVX2). Other C
-# libraries, and glibc before 2.35 for huge pages, go without. Names and meanings: glibc manual, Memory Allocation Tunables.
+# fifths of a core's time in a virtual machine. Memory that was had once is kept, in one pool, on huge pages where the kernel has
+# them to give: MobileNetV2's pass over 224 px takes 25 ms for 42, its step at 128 px 38 for 58, in no more memory at the peak
+# (glibc 2.36, AVX2). Other C libraries, and glibc before 2.35 for huge pages, go without. Names: glibc manual, Memory Allocation
+# Tunables.
 KEPT_MEMORY = ":".join(
     f"glibc.malloc.{name}={value}"
     for name, value in {"hugetlb": 1, "arena_max": 1, "mmap_threshold": 1 << 32, "trim_threshold": 1 << 33}.items()

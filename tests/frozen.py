@@ -92,14 +92,17 @@ def untrained(plan: RunPlan, weights: Path) -> keras.Model:
     return make_network(plan.candidate, plan.recipe, 3, 3, str(weights), (width,))
 
 
-def same(found: np.ndarray, expected: np.ndarray) -> bool:
-    """Return whether features are the same: to the last bit where TensorFlow computes with oneDNN, else to two steps of float16.
-
-    It does by itself where a processor has one of these; Eigen's products depend in their last bit on how many rows there are
-    (tensorflow 2.21, AVX2 alone).
-    """
+def _computes_with_onednn() -> bool:
+    """Return whether TensorFlow takes oneDNN by itself: where a processor has one of these, as far as Linux tells."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
-    if {"avx512_vnni", "avx_vnni", "avx512_bf16", "amx_tile"} & set(flags):
-        return bool((found == expected).all())
-    return bool(np.allclose(found.astype(np.float32), expected.astype(np.float32), rtol=2e-3, atol=2e-3))
+    return bool({"avx512_vnni", "avx_vnni", "avx512_bf16", "amx_tile"} & set(flags))
+
+
+# a defect that is known, not a bound: the assertions are the same everywhere, and where they fail the report says so
+EIGEN_ALONE = pytest.mark.xfail(
+    not _computes_with_onednn(),
+    reason="without oneDNN the last bit of a feature depends on its photo's place in the batch (tensorflow 2.21)",
+    raises=AssertionError,
+    strict=False,
+)

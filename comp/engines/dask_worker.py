@@ -39,7 +39,8 @@ def run_in_child(start: str, key: str, topic: str) -> list[Any]:
 
     worker = get_worker()
     worker.log_event(topic, [key, "begun", None])
-    unseen = _unseen_folder(json.loads(start))
+    told = json.loads(start)
+    unseen = _unseen_folder(told)
     if unseen:
         return [
             "error",
@@ -47,7 +48,7 @@ def run_in_child(start: str, key: str, topic: str) -> list[Any]:
         ]
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", BOOTSTRAP]
-    environment = {**os.environ, **json.loads(start)["environment"]}  # some of it is read when a process starts
+    environment = {**os.environ, **told["environment"]}  # some of it is read when a process starts
     with subprocess.Popen(
         command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, env=environment
     ) as child:
