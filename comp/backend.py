@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections.abc import Callable, Collection
 from functools import cache
@@ -38,6 +39,12 @@ KEPT_MEMORY = ":".join(
 )
 
 
+# TensorFlow takes oneDNN by itself only on x86 processors with instructions for neural networks, which most before 2021 lack. With AVX2
+# alone it halves a training step too, and only with it are a photo's features the same to the last bit wherever the photo stands in
+# its batch (tensorflow 2.21). One of its kernels is broken there: folds.model.NARROWEST.
+X86 = ("x86_64", "AMD64")
+
+
 def backend_name() -> str:
     """Return the Keras backend that processes of this command use, without importing Keras."""
     return os.environ.get("KERAS_BACKEND", DEFAULT_BACKEND)
@@ -49,8 +56,8 @@ def prepare_environment() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # jax takes three quarters of a GPU's memory at once otherwise: nothing is left for the second worker
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # TF_ENABLE_ONEDNN_OPTS stays TensorFlow's own choice: forced on where a processor has AVX2 alone, a step of scratch_cnn takes half
-    # the time, and steps of small networks crash (tensorflow 2.21)
+    if platform.machine() in X86:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("GLIBC_TUNABLES", KEPT_MEMORY)  # read by a process when it starts: workers, not this one
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     for name in THREAD_COUNTS:

@@ -7,9 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from comp.errors import BadInput
 from comp.layers import CosineLogits, GeneralisedMeanPooling
 from comp.registry import load_backbone
 from comp.spec import Candidate, Recipe
+
+# A strided 1 x 1 convolution of fewer channels than a vector register holds writes past its workspace when oneDNN computes the gradient
+# of its kernel, with AVX2: crashes, hangs or wrong numbers (oneDNN 3.x, github.com/uxlfoundation/oneDNN/issues/6035).
+NARROWEST = 8
 
 
 def make_network(
@@ -31,8 +36,12 @@ def make_network(
         weights: File of pre-trained weights, for `tail` and `full`.
         feature_shape: (D,), for `probe`.
         n_conditions: Width of the condition, a second input (B, K) of the head; 0: none.
+
+    Raises:
+        BadInput: The backbone has a strided 1 x 1 convolution of fewer than NARROWEST channels.
     """
     taken, x = _body(candidate, recipe, channels, weights, feature_shape)
+    refuse_narrow_strides(keras.Model(taken, x))
     x = pooled(x, recipe.pool) if len(x.shape) > 2 else x
     x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(x)
     if n_conditions:
@@ -61,6 +70,19 @@ def _body(
     above = keras.Model(cut, whole.output)
     taken = keras.Input(cut.shape[1:], name="activations")
     return taken, above(taken)
+
+
+def refuse_narrow_strides(model: keras.Model) -> None:
+    """Refuse a network with a kernel that has wrong gradients and writes over other memory: see NARROWEST."""
+    for layer in model._flatten_layers(include_self=False):
+        kernel, strides = getattr(layer, "kernel", None), getattr(layer, "strides", 1)
+        if kernel is None or tuple(kernel.shape[:-2]) != (1, 1) or np.max(strides) == 1:
+            continue
+        if kernel.shape[-2] < NARROWEST:
+            raise BadInput(
+                f"{layer.name}: a strided 1 x 1 convolution of {kernel.shape[-2]} channels computes wrong gradients on some"
+                f" processors; take {NARROWEST} channels, or MaxPooling2D(1, {np.max(strides)}) and no stride"
+            )
 
 
 def freeze_normalisation(model: keras.Model) -> None:

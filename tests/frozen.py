@@ -90,19 +90,3 @@ def untrained(plan: RunPlan, weights: Path) -> keras.Model:
     """Return the network that a plan trains, as it is before."""
     width = load_backbone("vgg16").build(PIXELS, "tiny").output.shape[-1]
     return make_network(plan.candidate, plan.recipe, 3, 3, str(weights), (width,))
-
-
-def _computes_with_onednn() -> bool:
-    """Return whether TensorFlow takes oneDNN by itself: where a processor has one of these, as far as Linux tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
-    return bool({"avx512_vnni", "avx_vnni", "avx512_bf16", "amx_tile"} & set(flags))
-
-
-# a defect that is known, not a bound: the assertions are the same everywhere, and where they fail the report says so
-EIGEN_ALONE = pytest.mark.xfail(
-    not _computes_with_onednn(),
-    reason="without oneDNN the last bit of a feature depends on its photo's place in the batch (tensorflow 2.21)",
-    raises=AssertionError,
-    strict=False,
-)

@@ -17,7 +17,7 @@ from comp.backend import jit_compile
 from comp.errors import BadInput
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
-from folds.model import class_weights, make_loss, make_network
+from folds.model import class_weights, make_loss, make_network, refuse_narrow_strides
 from folds.optimizer import make_optimizer
 from tests.frozen import NO_HUB, norms_of
 
@@ -213,6 +213,16 @@ def test_scratch_cnn_takes_width_and_activation_from_the_recipe(activation: str)
     kinds = {type(layer).__name__ for layer in model.layers}
     assert ("LeakyReLU" in kinds) is (activation == "leaky_relu")
     assert model.get_layer("pool").output.shape[-1] == 4 * 12
+
+
+def test_a_narrow_strided_1_x_1_convolution_is_refused_and_a_wide_one_is_not() -> None:
+    def strided(channels: int) -> keras.Model:
+        photo = keras.Input((8, 8, channels))
+        return keras.Model(photo, keras.layers.Conv2D(8, 1, strides=2, name="shortcut")(photo))
+
+    with pytest.raises(BadInput, match=r"^shortcut: a strided 1 x 1 convolution of 7 channels .+ MaxPooling2D\(1, 2\)"):
+        refuse_narrow_strides(strided(7))
+    refuse_narrow_strides(strided(8))
 
 
 def test_rate_warms_up_to_its_peak_and_falls_to_zero() -> None:

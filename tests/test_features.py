@@ -29,7 +29,7 @@ from comp.store import beside, sha256_of_file
 from folds.banks import BankSpec, View, Wanted, bank_inputs, banks_of, n_passes, views_of, wanted_banks
 from folds.dataset import Dataset
 from folds.features import extraction_jobs, features_of, fill_banks, seconds_of_bank, view_of
-from tests.frozen import EIGEN_ALONE, PIXELS, fill, frozen_plan, save_tiny
+from tests.frozen import PIXELS, fill, frozen_plan, save_tiny
 
 pytestmark = pytest.mark.usefixtures("float32")
 
@@ -85,7 +85,6 @@ def rows_of(wanted: Wanted) -> np.ndarray:
 # what a photo's features depend on
 
 
-@EIGEN_ALONE
 @pytest.mark.parametrize(("name", "cut"), PARTS)
 def test_features_do_not_depend_on_which_photos_are_in_the_batch(name: str, cut: str) -> None:
     keras.utils.set_random_seed(1)
@@ -269,7 +268,6 @@ def test_what_is_stored_is_computed_once_for_all_runs_and_ten_new_photos_cost_te
     assert not jobs_of(shared) and jobs_of(wanted_of(dataset, weights, views=4))
 
 
-@EIGEN_ALONE
 def test_photos_that_came_later_have_the_numbers_of_an_undisturbed_bank(dataset: Dataset, weights: Path) -> None:
     wanted = wanted_of(dataset, weights)
     fill_banks([replace(bank, shas=bank.shas[:3]) for bank in wanted], InlineEngine(), ignore_events, CACHE)
@@ -289,7 +287,6 @@ def test_a_mirrored_view_is_that_of_the_mirrored_photo(dataset: Dataset, weights
     assert (rows_of(mirrored) != rows_of(plain)).any()
 
 
-@EIGEN_ALONE
 def test_a_tail_and_its_head_s_features_take_one_pass(dataset: Dataset, weights: Path) -> None:
     tail = wanted_of(dataset, weights, "tail", cut="block2_pool", head_epochs=2, views=2)
     pooled, cut = tail[:2], tail[2:]

@@ -54,8 +54,9 @@ def build(
     x = layers.Conv2D(stem, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = act(normalise(x))
     for filters in stages:
-        shortcut = layers.Conv2D(filters, 1, strides=2, padding="same", use_bias=False)(x)
-        shortcut = normalise(shortcut)
+        # a convolution of few channels must not be strided itself: folds.model.NARROWEST
+        shortcut = layers.MaxPooling2D(1, strides=2)(x)
+        shortcut = normalise(layers.Conv2D(filters, 1, use_bias=False)(shortcut))
         x = act(separable(x, filters))
         x = separable(x, filters)
         x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
