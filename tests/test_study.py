@@ -319,11 +319,11 @@ def report(trial: Any, scores: list[float]) -> int:
     return len(scores)
 
 
-@pytest.mark.parametrize(("pruner", "n_folds_of_the_poor"), [("asha", [2] * 6), ("median", [5] * 2 + [1] * 4)])
+@pytest.mark.parametrize(("pruner", "n_folds_of_the_poor"), [("asha", [2] * 6), ("median", [5] + [1] * 5)])
 def test_each_pruner_spares_the_folds_of_poor_trials_and_never_those_of_the_default(
     order: Order, pruner: str, n_folds_of_the_poor: list[int]
 ) -> None:
-    """Two workers by turns; ASHA judges from the second trial on, the median from the fourth on."""
+    """Two workers by turns; ASHA judges from the second trial on, the median from the third on."""
     order = replace(order, trials=9, pruner=pruner)
     studies = [open_study(replace(order, number=number)) for number in (0, 1)]
     found = []
