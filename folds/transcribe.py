@@ -22,6 +22,7 @@ from folds.dataset import alphabet_of
 from folds.fit import Answer, Fold, model_seed, save_model
 from folds.frames import BLANK
 from folds.loop import train_network
+from folds.model import refuse_narrow_strides
 from folds.runs import MODEL, fold_dir
 from folds.strips import StripBatches, StripInputs, in_widths, padded
 
@@ -87,7 +88,7 @@ def make_reader(candidate: Candidate, recipe: Recipe, n_characters: int, channel
     Beyond the end of a strip the logits are certain of the blank, column 0.
 
     Raises:
-        BadInput: If the backbone takes no strips of free width.
+        BadInput: If the backbone takes no strips of free width, or has a convolution that is refused.
     """
     from comp.strip_layers import CertainBlank
 
@@ -96,6 +97,7 @@ def make_reader(candidate: Candidate, recipe: Recipe, n_characters: int, channel
     options = {name: getattr(recipe, name) for name in backbone.options}
     variant = candidate.variant or backbone.default_variant
     body = backbone.build(recipe.pixels, variant, None, channels=channels, has_widths=True, **options)
+    refuse_narrow_strides(body)
     strips, widths = body.inputs
     x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(body.output)
     logits = keras.layers.Dense(n_characters, dtype="float32", name="logits")(x)
