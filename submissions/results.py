@@ -24,13 +24,17 @@ COLUMNS = [
 ]
 
 
-def results_table(files: Sequence[Path]) -> str:
+def results_table(files: Sequence[Path], older: Sequence[list[str]] = ()) -> str:
     """Return a Markdown table with a row for each CSV, from its manifest.
+
+    Args:
+        older: Rows of a table that was written before: they stay, but where a CSV came from the same command.
 
     Raises:
         BadInput: If a CSV has no manifest beside it.
     """
-    return markdown(COLUMNS, [_row(_manifest(file)) for file in files])
+    rows = [*older, *(_row(_manifest(file)) for file in files)]
+    return markdown(COLUMNS, list({row[-1]: row for row in rows}.values()))
 
 
 def _manifest(file: Path) -> dict[str, Any]:
@@ -61,9 +65,9 @@ def _row(manifest: dict[str, Any]) -> list[str]:
 
 
 def write_results(readme: Path, files: Sequence[Path]) -> Path:
-    """Put the table between the two marks of a Markdown file and return the file's path.
+    """Put the table between the two marks of a Markdown file and return the file's path; rows of other commands stay.
 
     Raises:
         BadInput: If the file lacks the marks.
     """
-    return MARKS.write(readme, results_table(files))
+    return MARKS.write(readme, results_table(files, MARKS.rows(readme, COLUMNS)))

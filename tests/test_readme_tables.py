@@ -17,6 +17,9 @@ from submissions.ablate import MARKS as PHYLUM
 from submissions.ablate import ablate, show_ablation
 from submissions.combine import combine
 from submissions.methods import MARKS, show_methods
+from submissions.results import COLUMNS as RESULTS_COLUMNS
+from submissions.results import MARKS as RESULTS
+from submissions.results import write_results
 from tests.made import SQUARES, squares_dataset
 from tests.made_runs import finished_run
 from tuning.results import MARKS as TUNED
@@ -84,6 +87,40 @@ def test_a_file_without_marks_and_an_old_manifest_are_refused_before_anything_is
     write_json(Path("made.json"), manifest)
     with pytest.raises(BadInput, match="does not say what each method scored"):
         show_methods(Path("made.csv"), None)
+
+
+def submitted(file: Path, command: str, score: float) -> Path:
+    """Write a manifest as `make submit` does, as far as the results table reads it, and return its CSV's path."""
+    facts = {
+        "competition": "squares",
+        "metric": "macro_f1",
+        "cv": {"score": score, "low": score - 0.1, "high": score + 0.1},
+        "test": None,
+        "n_train": 1200,
+        "n_test": 30,
+        "n_classes": 3,
+        "runs": [{"backbone": "vgg16", "variant": "tiny", "fit": "scratch", "pixels": 16}],
+        "command": command,
+        "command_seconds": 90,
+        "jobs": 2,
+    }
+    write_json(file.with_suffix(".json"), facts)
+    return file
+
+
+def test_a_row_of_results_takes_the_place_of_its_command_s_older_one_and_others_stay(in_folder: Path) -> None:
+    path = readme(RESULTS)
+    write_results(
+        path, [submitted(Path("a.csv"), "make submit", 0.5), submitted(Path("b.csv"), "make submit B=1", 0.6)]
+    )
+    assert "an old table" not in path.read_text()
+    write_results(
+        path, [submitted(Path("c.csv"), "make submit C=1", 0.7), submitted(Path("d.csv"), "make submit", 0.8)]
+    )
+    rows = RESULTS.rows(path, RESULTS_COLUMNS)
+    assert [row[-1] for row in rows] == ["`make submit`", "`make submit B=1`", "`make submit C=1`"]
+    assert [row[4][:9] for row in rows] == ["**0.800**", "**0.600**", "**0.700**"]
+    assert "1,200 + 30" in path.read_text() and "vgg16:tiny:scratch:16px" in path.read_text()
 
 
 def test_the_ablation_stands_between_its_marks_and_says_what_was_not_trained(
