@@ -40,8 +40,9 @@ KEPT_MEMORY = ":".join(
 
 
 # TensorFlow takes oneDNN by itself only on x86 processors with instructions for neural networks, which most before 2021 lack. With AVX2
-# alone it halves a training step too, and only with it are a photo's features the same to the last bit wherever the photo stands in
-# its batch (tensorflow 2.21). One of its kernels is broken there: folds.model.NARROWEST.
+# alone it pays too: scratch_cnn at 96 px trains in 6.9 ms a photo for 12.7, a tail of MobileNetV2 in 300 ms a step for 372; and only
+# with it are a photo's features the same to the last bit wherever the photo stands in its batch (tensorflow 2.21). One of its kernels
+# is broken there: folds.model.NARROWEST.
 X86 = ("x86_64", "AMD64")
 
 

@@ -41,14 +41,14 @@ def make_network(
         BadInput: The backbone has a strided 1 x 1 convolution of fewer than NARROWEST channels.
     """
     taken, x = _body(candidate, recipe, channels, weights, feature_shape)
-    refuse_narrow_strides(keras.Model(taken, x))
     x = pooled(x, recipe.pool) if len(x.shape) > 2 else x
     x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(x)
     if n_conditions:
         known = keras.Input((n_conditions,), name="condition")
         taken, x = [taken, known], keras.layers.Concatenate(dtype="float32", name="with_condition")([x, known])
-    logits = _head(recipe, n_classes)(x)
-    return keras.Model(taken, logits, name=candidate.backbone)
+    network = keras.Model(taken, _head(recipe, n_classes)(x), name=candidate.backbone)
+    refuse_narrow_strides(network)
+    return network
 
 
 def _body(

@@ -24,19 +24,6 @@ COLUMNS = [
 ]
 
 
-def results_table(files: Sequence[Path], older: Sequence[list[str]] = ()) -> str:
-    """Return a Markdown table with a row for each CSV, from its manifest.
-
-    Args:
-        older: Rows of a table that was written before: they stay, but where a CSV came from the same command.
-
-    Raises:
-        BadInput: If a CSV has no manifest beside it.
-    """
-    rows = [*older, *(_row(_manifest(file)) for file in files)]
-    return markdown(COLUMNS, list({row[-1]: row for row in rows}.values()))
-
-
 def _manifest(file: Path) -> dict[str, Any]:
     path = file.with_suffix(".json")
     if not path.is_file():
@@ -65,9 +52,12 @@ def _row(manifest: dict[str, Any]) -> list[str]:
 
 
 def write_results(readme: Path, files: Sequence[Path]) -> Path:
-    """Put the table between the two marks of a Markdown file and return the file's path; rows of other commands stay.
+    """Put a row for each CSV, from its manifest, between the two marks of a Markdown file and return the file's path.
+
+    It takes the place of an older row of the same command; rows of other commands stay.
 
     Raises:
-        BadInput: If the file lacks the marks.
+        BadInput: If a CSV has no manifest beside it, or the Markdown file lacks the marks.
     """
-    return MARKS.write(readme, results_table(files, MARKS.rows(readme, COLUMNS)))
+    rows = [*MARKS.rows(readme, COLUMNS), *(_row(_manifest(file)) for file in files)]
+    return MARKS.write(readme, markdown(COLUMNS, list({row[-1]: row for row in rows}.values())))

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import folds.model
 from comp.backend import jit_compile
 from comp.errors import BadInput
 from comp.registry import load_backbone, names
@@ -223,6 +224,13 @@ def test_a_narrow_strided_1_x_1_convolution_is_refused_and_a_wide_one_is_not() -
     with pytest.raises(BadInput, match=r"^shortcut: a strided 1 x 1 convolution of 7 channels .+ MaxPooling2D\(1, 2\)"):
         refuse_narrow_strides(strided(7))
     refuse_narrow_strides(strided(8))
+
+
+def test_every_network_that_is_trained_is_asked_about_narrow_strides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds.model, "NARROWEST", 1000)
+    with pytest.raises(BadInput, match=r"^\S+: a strided 1 x 1 convolution of \d+ channels"):
+        network("small_resnet")
+    make_network(Candidate("small_resnet", "tiny", "probe", PIXELS), RECIPE, 5, 3, feature_shape=(64,))
 
 
 def test_rate_warms_up_to_its_peak_and_falls_to_zero() -> None:
