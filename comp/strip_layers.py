@@ -27,11 +27,25 @@ def is_inside(n_frames: Any, lengths: Any) -> Any:
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Blank(keras.layers.Layer):  # type: ignore[misc]
-    """Zeros in the place of what lies beyond the end of each row: (B, T, D) and (B,) lengths to (B, T, D)."""
+    """Zeros in the place of what lies beyond the end of each row.
+
+    Args:
+        axis: The one that `lengths` are of: 1 of frames (B, T, D), 2 of maps (B, H, W, D).
+    """
+
+    def __init__(self, axis: int = 1, **named: Any) -> None:
+        super().__init__(**named)
+        self.axis = axis
 
     def call(self, x: Any, lengths: Any) -> Any:
-        """Return the frames, those beyond the end zero."""
-        return ops.where(is_inside(ops.shape(x)[1], lengths)[:, :, None], x, ops.zeros_like(x))
+        """Return x, what is beyond the (B,) lengths along the axis zero."""
+        inside = ops.cast(is_inside(ops.shape(x)[self.axis], lengths), x.dtype)
+        others = [axis for axis in range(1, len(x.shape)) if axis != self.axis]
+        return x * ops.expand_dims(inside, others)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "axis": self.axis}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

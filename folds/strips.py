@@ -11,10 +11,10 @@ import numpy as np
 from comp.augment import Policy, image_seeds
 from comp.strips import StripStore
 
-STEP = 32  # pixels: padded widths are multiples of it, and so of every stride
+STEP = 8  # pixels: padded widths are multiples of it, and so of every stride
 WHITE = 255
 JITTER = (
-    0.15  # deviation, in natural logarithms of the width, of what epochs sort by: neighbours change from epoch to epoch
+    0.08  # deviation, in natural logarithms of the width, of what epochs sort by: neighbours change from epoch to epoch
 )
 
 Taken = tuple[np.ndarray, np.ndarray]

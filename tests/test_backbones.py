@@ -28,6 +28,13 @@ ALL = names("comp.backbones")
 BACKBONES = [pytest.param(name, marks=[NO_HUB] if name == "hub" else []) for name in ALL]
 # made of what keras.applications has
 APPLICATIONS = ["convnext", "efficientnet_v2", "mobilenet", "resnet", "vgg16"]
+LONG_TRACED = set(APPLICATIONS) - {"vgg16"}  # seconds before their first step: the slow tests train them
+TRAINED = [
+    pytest.param(
+        name, marks=[*([pytest.mark.slow] if name in LONG_TRACED else []), *([NO_HUB] if name == "hub" else [])]
+    )
+    for name in ALL
+]
 
 
 def network(name: str, channels: int = 3, seed: int = 1) -> keras.Model:
@@ -111,7 +118,7 @@ def test_weights_come_back_to_the_last_bit(name: str, tmp_path: Path) -> None:
     assert (np.asarray(first(noise())) == np.asarray(second(noise()))).all()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_one_batch_can_be_overfitted(name: str) -> None:
     photos, labels = noise(10), np.arange(10) % 5
     model = network(name)

@@ -161,14 +161,14 @@ def test_an_address_is_what_kaggle_makes_of_the_title(name: str) -> None:
 
 def test_run_names_an_ensemble(at_home: Path) -> None:
     newest = find_ensemble("squares", None)
-    (run,) = newest.parents[1].glob("scratch_cnn-*")
+    (run,) = newest.parents[1].glob("mlp-*")
     for named in (newest.stem, newest.stem[:4], run.name, str(newest)):
         assert find_ensemble("squares", named) == newest
 
 
 def spoil(home: Path, kind: str) -> dict[str, Any]:
     """Make the runs of a home unusable in one way; return what make_notebook is asked for."""
-    (run,) = (home / "runs" / "squares").glob("*/scratch_cnn-*")
+    (run,) = (home / "runs" / "squares").glob("*/mlp-*")
     if kind == "no run":
         shutil.rmtree(home / "runs")
     elif kind == "run gone":
@@ -227,8 +227,8 @@ def test_half_a_data_set_is_told(packed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("candidate", "error", "words"),
     [
-        ("scratch_cnn:tiny:scratch", Refused, "the ensemble has"),
-        ("scratch_cnn:tiny:scratch vgg16:tiny:scratch", BadInput, "expected one candidate"),
+        ("mlp:tiny:scratch", Refused, "the ensemble has"),
+        ("mlp:tiny:scratch vgg16:tiny:scratch", BadInput, "expected one candidate"),
     ],
 )
 def test_other_photos_and_two_candidates_are_refused_before_anything_is_trained(

@@ -52,7 +52,7 @@ def test_the_photos_of_the_test_set_get_the_answers_of_the_csv(home: Path) -> No
     expected = read_csv(home / "answers.csv").set_index("id")["colour"]
     ours = {name.removesuffix(".png"): answer for name, answer in answers.items() if name != "broken.jpg"}
     assert ours == expected.to_dict()
-    run = next((home / "runs" / "squares").glob("*/scratch_cnn-*")).relative_to(home)
+    run = next((home / "runs" / "squares").glob("*/mlp-*")).relative_to(home)
     alone = command(home, "submissions", "predict", *words, "--file", str(run), "--out", "by run.csv")
     assert alone.returncode == 0 and len(read_csv(home / "by run.csv")) == 7, alone.stderr
     refused = command(home, "submissions", "predict", *words, "--file", "my data")

@@ -19,7 +19,7 @@ from comp.registry import load_backbone, names
 from comp.spec import Weights
 
 PIXELS = 32
-LARGE = 60_000_000
+LARGE = 30_000_000
 PARAMETERS = [
     pytest.param(name, variant, n, marks=[pytest.mark.slow] if n > LARGE else [], id=f"{name}-{variant}")
     for name in names("comp.backbones")

@@ -94,7 +94,7 @@ def test_repeats_do_the_job_again_and_the_csv_stays_that_of_the_first(tmp_path: 
     path = tmp_path / done.stdout.splitlines()[-1]
     repeats = json.loads(path.with_suffix(".json").read_text())["repeats"]
     assert len(set(repeats["data8"])) == 2 and path.parts[-3] == repeats["data8"][0]
-    assert {"ensemble", "scratch_cnn:tiny:scratch:16px"} == set(repeats["scores"])
+    assert {"ensemble", "mlp:tiny:scratch:16px"} == set(repeats["scores"])
     assert submit(tmp_path).stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
 
 

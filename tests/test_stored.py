@@ -271,7 +271,7 @@ def test_two_recipes_of_one_candidate_are_compared_over_their_seeds_by_runs_in_f
 
 
 def test_a_run_that_only_a_search_trained_counts_once_a_plan_uses_it(dataset: Dataset) -> None:
-    plan = run_plan(dataset)
+    plan = run_plan(dataset, backbone="scratch_cnn")
     write_run(dataset.folder, plan, is_trial=True)
     run = finished_run(dataset)
     assert finished_runs(dataset.folder) == []

@@ -104,7 +104,7 @@ def test_paper_is_white_whatever_it_was() -> None:
 def test_padding_is_white_and_to_the_right() -> None:
     strips = [np.full((16, width, 1), 9, np.uint8) for width in (5, 33)]
     taken, widths = padded(strips)
-    assert taken.shape == (2, 16, 2 * STEP, 1) and widths.tolist() == [5, 33]
+    assert taken.shape == (2, 16, 5 * STEP, 1) and widths.tolist() == [5, 33]
     assert (taken[0, :, :5] == 9).all() and (taken[0, :, 5:] == 255).all() and (taken[1, :, :33] == 9).all()
     assert padded(strips, [70, 1])[1].tolist() == [70, 33]
 

@@ -137,7 +137,7 @@ def test_a_class_that_is_lost_with_photos_that_cannot_be_read_is_told_before_tra
     (in_folder / "mine.py").write_text(FACTS.replace('submission="label"', 'submission="probabilities"'))
     with pytest.raises(Refused, match=r"sample_submission.csv: expected a column for each of the 2 classes .* 'coral'"):
         train_all(Settings(competition="./mine.py", data=folder, preset="quick", engine="inline"))
-    assert not list(in_folder.glob("runs/*/*/scratch_cnn*"))
+    assert not list(in_folder.glob("runs/*/*/mlp*"))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 FACTS = '''"""Colour of a square."""
 from comp.spec import Competition
 COMPETITION = Competition(name="squares", title="Colour of a square", layout="table", id_column="id", target_column="colour",
-    path_column="photo", submission="label", pixels=16, twins=True, n_folds=2, candidates=("scratch_cnn:tiny",))
+    path_column="photo", submission="label", pixels=16, twins=True, n_folds=2, candidates=("mlp:tiny",))
 '''
 
 
@@ -109,7 +109,7 @@ def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, first: subp
     assert run["tuned"] is None
     recipe = read_json(home / run["folder"] / "run.json")["key_parts"]["recipe"]
     candidate = Candidate(run["backbone"], run["variant"], run["fit"], run["pixels"])
-    space = space_of("scratch", Recipe(**recipe), load_competition(str(home / "mine.py")), ("width",), ())
+    space = space_of("scratch", Recipe(**recipe), load_competition(str(home / "mine.py")), (), ())
     path = tuned_path(csv.parents[1], candidate)
     facts = {"candidate": str(candidate), "changes": {}, "date": "2026-11-21T10:00:00Z", "default_recipe": recipe}
     write_json(path, {**facts, "space": space.as_dict()})

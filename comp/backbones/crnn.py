@@ -37,8 +37,7 @@ def build(
 ) -> keras.Model:
     """Return the reader of strips: (B, pixels, W, channels) in 0..255, and perhaps (B,) widths, to (B, W / 4, D) frames.
 
-    With widths, nothing right of a strip's width changes its frames but the last convolutions' reach of a few columns, and
-    frames beyond it are zero.
+    With widths, nothing right of a strip's width changes its frames, and frames beyond it are zero.
 
     Args:
         pixels: Height of the strips, 16 or more.
@@ -54,35 +53,46 @@ def build(
     """
     import keras
 
-    from comp.strip_layers import Blank
-
     if pixels < LOWEST:
         raise BadInput(
             f"crnn: expected strips of {LOWEST} px or more, got {pixels} px; ask for crnn:{LOWEST}px or more"
         )
     channels_of, units_of = SIZES[variant]
     strip = keras.Input((pixels, None, channels), name="strip")
-    x = _seen(strip, channels_of, width)
     if not has_widths:
+        x, _ = _seen(strip, None, channels_of, width)
         return keras.Model(strip, _read(x, None, variant, units_of, width, dropout), name=f"crnn_{variant}")
     widths = keras.Input((), dtype="int32", name="width")
-    lengths = (widths + (STRIDE - 1)) // STRIDE
-    x = _read(Blank(name="inside")(x, lengths), lengths, variant, units_of, width, dropout)
-    return keras.Model([strip, widths], Blank(name="read")(x, lengths), name=f"crnn_{variant}")
+    x, lengths = _seen(strip, widths, channels_of, width)
+    x = _blank(_read(x, lengths, variant, units_of, width, dropout), lengths, axis=1)
+    return keras.Model([strip, widths], x, name=f"crnn_{variant}")
 
 
-def _seen(strip: Any, channels_of: tuple[float, ...], width: int) -> Any:
-    """Return (B, W / 4, D) frames, each of a few columns of the strip and of those beside them."""
+def _seen(strip: Any, lengths: Any, channels_of: tuple[float, ...], width: int) -> tuple[Any, Any]:
+    """Return (B, W / 4, D) frames, each of a few columns of the strip and of those beside them, and (B,) how many are a row's.
+
+    Args:
+        lengths: (B,) columns of each strip, or None for all.
+    """
     from keras import layers
 
     x = layers.Rescaling(-1 / 64, offset=255 / 64, name="ink")(strip)  # white paper is 0, as padding is
     for multiple, pool in zip(channels_of, POOLS, strict=True):
         x = layers.Conv2D(round(width * multiple), 3, padding="same", use_bias=False)(x)
+        x = layers.MaxPooling2D(pool)(x)  # before what is left to do for each number: a quarter of them remain
         x = layers.BatchNormalization(momentum=0.9)(x)  # a small set has few steps to settle the averages in
         x = layers.LeakyReLU(0.1)(x)
-        x = layers.MaxPooling2D(pool)(x)
+        if lengths is not None:
+            lengths = (lengths + (pool[1] - 1)) // pool[1]
+            x = _blank(x, lengths, axis=2)  # what the next convolution finds beyond an edge, wherever the array ends
     x = layers.Permute((2, 1, 3))(x)
-    return layers.Reshape((-1, x.shape[2] * x.shape[3]), name="frames")(x)
+    return layers.Reshape((-1, x.shape[2] * x.shape[3]), name="frames")(x), lengths
+
+
+def _blank(x: Any, lengths: Any, axis: int) -> Any:
+    from comp.strip_layers import Blank
+
+    return Blank(axis)(x, lengths)
 
 
 def _read(x: Any, lengths: Any, variant: str, units_of: tuple[int, ...], width: int, dropout: float) -> Any:
