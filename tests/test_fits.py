@@ -141,7 +141,8 @@ def test_a_head_that_runs_out_of_memory_has_half_the_batch(
     assert sizes == [(16, 1), (8, 2), (4, 2)]
 
 
-@pytest.mark.parametrize("fitted", ["probe", "tail"])
+# test_views shows it of a tail too
+@pytest.mark.parametrize("fitted", ["probe", pytest.param("tail", marks=pytest.mark.slow)])
 def test_a_finished_fit_answers_where_its_features_were_cleaned_away(
     dataset: Dataset, weights: Path, fitted: str
 ) -> None:

@@ -129,7 +129,7 @@ def test_seeds_train_every_candidate_again_on_the_same_folds(
     manifest = json.loads((home / done.stdout.splitlines()[-1]).with_suffix(".json").read_text())
     assert [run["seed"] for run in manifest["runs"]] == [0, 1]
     assert {"method", "weights", "postprocessing", "by_fold", "judged"} <= set(manifest["ensemble"])
-    for words in ("of 2 seeds", "naive", "nested", "gap", "best single run", "stacking", "is taken", "weights:"):
+    for words in ("mean of 2", "naive", "nested", "gap", "best single run", "stacking", "is taken", "weights:"):
         assert words in done.stdout, done.stdout
     again = command(home, "submissions", "verify", done.stdout.splitlines()[-1])
     assert again.returncode == 0 and "the same bytes" in again.stdout, again.stderr
