@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from comp.engine import Engine, ignore_events
 from comp.engines.inline import InlineEngine
 from comp.images import CACHE
-from comp.registry import load_backbone
+from comp.registry import load_backbone, names
 from comp.spec import Candidate, Fit, Recipe
 from comp.store import sha256_of_file
 from folds.banks import wanted_banks
@@ -30,6 +31,14 @@ PIXELS = 32
 NO_HUB = pytest.mark.skipif(not importlib.util.find_spec("keras_hub"), reason="the optional extra hub is not installed")
 RECIPE = Recipe(pixels=PIXELS, epochs=3, batch_size=8, dropout=0.3, views=3, tta_views=2, strength=0.5)
 ALL_ON: dict[str, Any] = {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "unfreeze": 0.4, "depth_decay": 0.9}
+
+
+def each_backbone(slow: Collection[str] = ()) -> list[Any]:
+    """Return the name of every backbone as a test's parameter: those in `slow` for the slow tests, hub where it is installed."""
+    return [
+        pytest.param(name, marks=[*([pytest.mark.slow] if name in slow else []), *([NO_HUB] if name == "hub" else [])])
+        for name in names("comp.backbones")
+    ]
 
 
 def save_tiny(path: Path, backbone: str = "vgg16", seed: int = 3) -> Path:

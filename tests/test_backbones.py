@@ -20,21 +20,16 @@ from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
 from folds.model import class_weights, make_loss, make_network, refuse_narrow_strides
 from folds.optimizer import make_optimizer
-from tests.frozen import NO_HUB, norms_of
+from tests.frozen import each_backbone, norms_of
 
 PIXELS = 32
 RECIPE = Recipe(pixels=PIXELS, epochs=1, width=8, dropout=0.2)
 ALL = names("comp.backbones")
-BACKBONES = [pytest.param(name, marks=[NO_HUB] if name == "hub" else []) for name in ALL]
+BACKBONES = each_backbone()
 # made of what keras.applications has
 APPLICATIONS = ["convnext", "efficientnet_v2", "mobilenet", "resnet", "vgg16"]
-LONG_TRACED = set(APPLICATIONS) - {"vgg16"}  # seconds before their first step: the slow tests train them
-TRAINED = [
-    pytest.param(
-        name, marks=[*([pytest.mark.slow] if name in LONG_TRACED else []), *([NO_HUB] if name == "hub" else [])]
-    )
-    for name in ALL
-]
+# their steps take seconds to trace
+TRAINED = each_backbone(slow=set(APPLICATIONS) - {"vgg16"})
 
 
 def network(name: str, channels: int = 3, seed: int = 1) -> keras.Model:

@@ -25,9 +25,8 @@ def network() -> keras.Model:
 
 
 def train(model: keras.Model, optimizer: keras.optimizers.Optimizer, n_steps: int = 12) -> list[np.ndarray]:
-    """Train on noise; return the trainable variables. Tracing one step would take longer than all of them."""
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, jit_compile=False, run_eagerly=True)
+    """Train on noise; return the trainable variables."""
+    model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
     random = np.random.default_rng(0)
     for _ in range(n_steps):
         model.train_on_batch(random.normal(0, 1, (8, 5)), np.eye(3)[random.integers(0, 3, 8)])

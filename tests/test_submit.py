@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,7 +130,8 @@ def test_seeds_train_every_candidate_again_on_the_same_folds(
     manifest = json.loads((home / done.stdout.splitlines()[-1]).with_suffix(".json").read_text())
     assert [run["seed"] for run in manifest["runs"]] == [0, 1]
     assert {"method", "weights", "postprocessing", "by_fold", "judged"} <= set(manifest["ensemble"])
-    for words in ("mean of 2", "naive", "nested", "gap", "best single run", "stacking", "is taken", "weights:"):
+    assert re.search(r"mean of 2 .*\n +seeds ", done.stdout), done.stdout  # one cell of the table, on two lines
+    for words in ("naive", "nested", "gap", "best single run", "stacking", "is taken", "weights:"):
         assert words in done.stdout, done.stdout
     again = command(home, "submissions", "verify", done.stdout.splitlines()[-1])
     assert again.returncode == 0 and "the same bytes" in again.stdout, again.stderr

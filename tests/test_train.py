@@ -28,15 +28,11 @@ from folds.inputs import PixelInputs
 from folds.mixing import Mixing
 from folds.runs import RunPlan, fold_dir, run_dir
 from folds.train import fit_fold
-from tests.frozen import NO_HUB
+from tests.frozen import each_backbone
 from tests.made import run_plan, squares_dataset
 
 RECIPE = Recipe(pixels=16, epochs=4, batch_size=8, width=8, strength=0.5, dropout=0.5)
-CHEAPEST = ("mlp", "small_cnn")
-BACKBONES = [
-    pytest.param(name, marks=[*([] if name in CHEAPEST else [pytest.mark.slow]), *([NO_HUB] if name == "hub" else [])])
-    for name in names("comp.backbones")
-]
+BACKBONES = each_backbone(slow=set(names("comp.backbones")) - {"mlp", "small_cnn"})  # those two are the cheapest
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import keras
 
 LOWEST = 16  # pixels: four times halved, a row is left
-STRIDE = 4  # columns of pixels a frame
 # Channels of each convolution, and units of each recurrent layer and direction, as multiples of the recipe's width.
 SIZES = {
     "tiny": ((0.5, 1, 1, 1), (1,)),
@@ -53,6 +52,8 @@ def build(
     """
     import keras
 
+    from comp.strip_layers import Blank
+
     if pixels < LOWEST:
         raise BadInput(
             f"crnn: expected strips of {LOWEST} px or more, got {pixels} px; ask for crnn:{LOWEST}px or more"
@@ -64,8 +65,8 @@ def build(
         return keras.Model(strip, _read(x, None, variant, units_of, width, dropout), name=f"crnn_{variant}")
     widths = keras.Input((), dtype="int32", name="width")
     x, lengths = _seen(strip, widths, channels_of, width)
-    x = _blank(_read(x, lengths, variant, units_of, width, dropout), lengths, axis=1)
-    return keras.Model([strip, widths], x, name=f"crnn_{variant}")
+    x = _read(x, lengths, variant, units_of, width, dropout)
+    return keras.Model([strip, widths], Blank()(x, lengths), name=f"crnn_{variant}")
 
 
 def _seen(strip: Any, lengths: Any, channels_of: tuple[float, ...], width: int) -> tuple[Any, Any]:
@@ -76,23 +77,19 @@ def _seen(strip: Any, lengths: Any, channels_of: tuple[float, ...], width: int) 
     """
     from keras import layers
 
+    from comp.strip_layers import Blank
+
     x = layers.Rescaling(-1 / 64, offset=255 / 64, name="ink")(strip)  # white paper is 0, as padding is
     for multiple, pool in zip(channels_of, POOLS, strict=True):
         x = layers.Conv2D(round(width * multiple), 3, padding="same", use_bias=False)(x)
-        x = layers.MaxPooling2D(pool)(x)  # before what is left to do for each number: a quarter of them remain
+        x = layers.MaxPooling2D(pool)(x)  # first: normalising and activating then meet half or a quarter of the numbers
         x = layers.BatchNormalization(momentum=0.9)(x)  # a small set has few steps to settle the averages in
         x = layers.LeakyReLU(0.1)(x)
         if lengths is not None:
             lengths = (lengths + (pool[1] - 1)) // pool[1]
-            x = _blank(x, lengths, axis=2)  # what the next convolution finds beyond an edge, wherever the array ends
+            x = Blank(axis=2)(x, lengths)  # what the next convolution finds beyond an edge, wherever the array ends
     x = layers.Permute((2, 1, 3))(x)
     return layers.Reshape((-1, x.shape[2] * x.shape[3]), name="frames")(x), lengths
-
-
-def _blank(x: Any, lengths: Any, axis: int) -> Any:
-    from comp.strip_layers import Blank
-
-    return Blank(axis)(x, lengths)
 
 
 def _read(x: Any, lengths: Any, variant: str, units_of: tuple[int, ...], width: int, dropout: float) -> Any:
