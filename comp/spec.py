@@ -187,7 +187,8 @@ class Recipe:
         accumulation_steps: Batches whose gradients are averaged into one step.
         class_weights: Whether rare classes weigh more in the loss (inverse square root of their share).
         views: Views of a photo that a frozen part is computed for (fits `probe` and `tail`): plain, mirrored, drawn ones.
-        tta_views: Views whose probabilities are averaged when predicting: 1 plain, 2 with the mirror image.
+        tta_views: Views whose probabilities are averaged when predicting: 1 plain, 2 with the mirror image; of photos up to 10,
+            both moved a little.
         cut: Layer that is cut at (fit `tail`); below it all is frozen.
         head_epochs: Epochs in which the head alone is trained first, on pooled features, at `head_learning_rate` (`tail`).
         depth_decay: What the rate is multiplied by for each step down from the head, a tenth of the depth (`tail`, `full`).

@@ -73,7 +73,7 @@ _FROZEN = (
 )
 _CIFAR = {
     "quick": "small_resnet:tiny:scratch mlp_mixer:tiny:scratch fnet:tiny:scratch gmlp:tiny:scratch",
-    "standard": "small_resnet:8/64:scratch mlp_mixer:micro/4:scratch fnet:micro/4:scratch gmlp:micro/4:scratch",
+    "standard": "small_resnet:8/48:scratch mlp_mixer:micro/4:scratch fnet:micro/4:scratch gmlp:micro/4:scratch",
     "best": "small_resnet:8/64:scratch mlp_mixer:micro/4:scratch fnet:micro/4:scratch gmlp:micro/4:scratch",
 }
 _DIGITS = {

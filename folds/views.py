@@ -21,6 +21,7 @@ from comp.images import CACHE
 from comp.store import locked, read_json, read_marker, sweep, write_array, write_json, write_marker
 from folds.banks import banks_of
 from folds.dataset import Dataset
+from folds.inputs import views_of_photo
 from folds.oof import align
 from folds.predict import predict_run
 from folds.runs import RunPlan, plan_of, run_dir, views_dir
@@ -29,10 +30,14 @@ OUTPUTS = ["valid.npy", "ids.json"]
 
 
 def n_views_of(plan: RunPlan) -> int:
-    """Return how many views of a photo a run can be asked about: those it was trained on, or a photo and its mirror image."""
+    """Return how many views of a photo a run can be asked about: those it was trained on, or a photo, its mirror image and what
+    else its recipe averages.
+    """
     if plan.candidate.fit in ("probe", "tail"):
         return len(banks_of(plan))
-    return 2 if "flip" in plan.facts["symmetries"] else 1
+    symmetries = plan.facts["symmetries"]
+    asked = max(plan.recipe.tta_views, 2 if "flip" in symmetries else 1)
+    return min(asked, len(views_of_photo(symmetries)))
 
 
 def own_views(plan: RunPlan) -> int:

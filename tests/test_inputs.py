@@ -74,6 +74,21 @@ def test_photos_are_fed_as_they_are_mirrored_or_drawn(dataset: Dataset) -> None:
     assert (inputs.drawn(shas[3:5], seeds[3:5]) == drawn[3:5]).all()
 
 
+def test_moved_views_show_what_lies_a_step_off_and_the_mirror_of_its_edge(dataset: Dataset) -> None:
+    shas = dataset.train["sha"].tolist()
+    inputs = PixelInputs(ImageStore(PixelSpec(16)), policy(0.5, frozenset({"flip", "shift"})))
+    photos = inputs.store.gather(shas)
+    assert inputs.n_views == 10
+    up_left, down_right = inputs.seen(shas, 2), inputs.seen(shas, 4)
+    assert (up_left[:, :-1, :-1] == photos[:, 1:, 1:]).all() and (up_left[:, -1, :-1] == photos[:, -2, 1:]).all()
+    assert (down_right[:, 1:, 1:] == photos[:, :-1, :-1]).all()
+    mirrored = inputs.seen(shas, 1)
+    assert (inputs.seen(shas, 3)[:, :-1, :-1] == mirrored[:, 1:, 1:]).all()
+    assert len({inputs.seen(shas, view).tobytes() for view in range(10)}) == 10
+    with pytest.raises(IndexError):
+        inputs.seen(shas, 10)
+
+
 def test_a_photo_is_never_mirrored_where_that_changes_its_label(dataset: Dataset) -> None:
     """Presets predict `full` fits from two views; a mirrored digit is another digit."""
     shas = dataset.train["sha"].tolist()

@@ -157,9 +157,18 @@ def test_a_trained_run_by_view_gives_its_own_tables_and_the_test_rows_under_what
 
 
 @pytest.mark.parametrize(
-    ("symmetries", "tta", "expected"), [(("flip",), 2, (2, 2)), (("flip",), 1, (2, 1)), ((), 2, (1, 1))]
+    ("symmetries", "tta", "expected"),
+    [
+        (("flip",), 2, (2, 2)),
+        (("flip",), 1, (2, 1)),
+        ((), 2, (1, 1)),
+        (("flip", "shift"), 2, (2, 2)),
+        (("flip", "shift"), 6, (6, 6)),
+        (("flip", "shift"), 99, (10, 10)),
+        (("shift",), 99, (5, 5)),
+    ],
 )
-def test_photos_that_may_be_mirrored_have_two_views_digits_one(
+def test_a_photo_has_the_views_that_leave_its_label_true_and_no_more_than_are_averaged(
     dataset: Dataset, symmetries: tuple[str, ...], tta: int, expected: tuple[int, int]
 ) -> None:
     plan = run_plan(dataset, Recipe(tta_views=tta))

@@ -64,16 +64,19 @@ def build(pixels: int, variant: str = "S/8", weights: Path | str | None = None, 
 
 
 def _block(x: Any, name: str, hidden: int) -> Any:
-    """Return (B, T, D) of (B, T, D): mixed, then a small network over channels, each beside a shortcut and normalised after it."""
+    """Return (B, T, D) of (B, T, D): mixed, then a small network over channels, each beside a shortcut and normalised after it.
+
+    GELU is its tanh approximation, as in the authors' Flax code.
+    """
     from keras import layers
 
-    from comp.layers import FourierMixing
+    from comp.layers import FourierMixing, gelu_tanh
 
     y = FourierMixing(name=f"{name}.mixing")(x)
     # sums over T times D numbers: float32 until they are normalised
     y = layers.Add(dtype="float32", name=f"{name}.mixed")([x, y])
     x = layers.LayerNormalization(epsilon=1e-6, dtype="float32", name=f"{name}.mixed_norm")(y)
-    y = layers.Dense(hidden, activation="gelu", name=f"{name}.dense_1")(x)
+    y = layers.Dense(hidden, activation=gelu_tanh, name=f"{name}.dense_1")(x)
     y = layers.Dense(x.shape[-1], name=f"{name}.dense_2")(y)
     y = layers.Add(name=f"{name}.sum")([x, y])
     return layers.LayerNormalization(epsilon=1e-6, name=f"{name}.out")(y)

@@ -24,6 +24,7 @@ COMPETITION = Competition(
     twins=False,
     candidates=("small_resnet:8/48", "mlp_mixer:micro/4"),
     epochs_scale=0.3,  # many times the photos of a usual set
+    scratch={"tta_views": 6},
     sources=(f"{SOURCE}#sha256={SHA256}",),
     folders=("cifar100", "cifar-100", "cifar-100-python"),
 )

@@ -40,9 +40,17 @@ def recipe_words(recipe: Recipe, fit: str) -> str:
         + (f", {recipe.views} stored views" if fit in ("probe", "tail") else ""),
         *_regularisers(recipe),
         *_of_the_fit(recipe, fit),
-        "mirror image averaged in when predicting" if recipe.tta_views == 2 else "",
+        _views_words(recipe.tta_views, fit),
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _views_words(n_views: int, fit: str) -> str:
+    if n_views < 2:
+        return ""
+    if n_views == 2:
+        return "mirror image averaged in when predicting"
+    return f"{n_views} {'stored views' if fit in ('probe', 'tail') else 'views, mirrored and moved,'} averaged when predicting"
 
 
 def _regularisers(recipe: Recipe) -> list[str]:
