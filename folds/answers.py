@@ -12,7 +12,7 @@ import numpy as np
 from comp.engine import Report
 from comp.errors import Refused
 from comp.store import read_marker, write_array
-from folds.batches import predict_logits, softmax
+from folds.batches import predict_by_view
 from folds.condition import OTHERS, Part, one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.fit import Fold, fresh_network, predict_size
@@ -77,7 +77,7 @@ def _whole(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> 
     network.load_weights(fold.folder / MODEL)
     known = one_hot(conditions, values_of(fold.dataset)) if fold.recipe.condition == "input" else None
     size = predict_size(fold)
-    return np.stack([softmax(predict_logits(network, fold.inputs, shas, view, size, known)) for view in range(n_views)])
+    return predict_by_view(network, fold.inputs, shas, n_views, size, known)
 
 
 def _split(fold: Fold, shas: list[str], conditions: list[str], n_views: int) -> np.ndarray:

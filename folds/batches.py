@@ -84,11 +84,25 @@ def predict(
     Args:
         conditions: (N, K) float32, where the network takes them.
     """
-    views = [
-        softmax(predict_logits(model, inputs, shas, view, batch_size, conditions))
-        for view in range(min(n_views, inputs.n_views))
-    ]
-    return np.asarray(np.mean(views, axis=0, dtype=np.float64), dtype=np.float32)
+    return mean_of_views(predict_by_view(model, inputs, shas, n_views, batch_size, conditions))
+
+
+def predict_by_view(
+    model: keras.Model,
+    inputs: Inputs,
+    shas: Sequence[str],
+    n_views: int,
+    batch_size: int = 32,
+    conditions: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return (V, N, C) float32 probabilities of photos under each of the first views, as far as there are."""
+    n = min(n_views, inputs.n_views)
+    return np.stack([softmax(predict_logits(model, inputs, shas, view, batch_size, conditions)) for view in range(n)])
+
+
+def mean_of_views(tables: np.ndarray) -> np.ndarray:
+    """Return (N, C) float32 of (V, N, C), summed in double precision."""
+    return np.asarray(np.mean(tables, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def predict_logits(

@@ -15,7 +15,7 @@ from comp.engine import Report
 from comp.spec import Candidate, Recipe
 from comp.store import read_json, read_marker, replacing, sweep, write_array, write_json, write_marker
 from folds.assign import deal
-from folds.batches import TrainBatches, predict
+from folds.batches import TrainBatches, mean_of_views, predict, predict_by_view
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.loop import CHECKPOINT, train_network
@@ -38,6 +38,7 @@ class Fold:
         train_rows, valid_rows: Positions in `dataset.train`; disjoint, and no row of the hold-out is in either.
         classes: (c,) indices of the classes that are told apart; all, but for a part.
         asked: Which of the rows to predict are asked about, by table (`valid`, `test`): positions; all, but for a part.
+        n_views: Under how many views the valid rows are asked apart too; fewer than two: not.
     """
 
     dataset: Dataset
@@ -51,6 +52,7 @@ class Fold:
     valid_rows: np.ndarray
     classes: np.ndarray
     asked: dict[str, np.ndarray]
+    n_views: int = 0
 
     @property
     def candidate(self) -> Candidate:
@@ -73,6 +75,7 @@ class Answer:
         models: Files of trained weights, below the fold's folder.
         lengths: By name, (n,) frames of each row, where tables are frames (sum T, A) of transcripts.
         facts: What else the fold's marker says.
+        by_view: (V, n, C) what the valid rows are answered under each view, where they were asked apart.
     """
 
     tables: dict[str, np.ndarray]
@@ -81,6 +84,7 @@ class Answer:
     models: list[str]
     lengths: dict[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    by_view: np.ndarray | None = None
 
 
 def answer(fold: Fold, report: Report) -> Answer:
@@ -100,9 +104,13 @@ def _answer_whole(fold: Fold, report: Report) -> Answer:
     inner_loss = _inner_loss(network, fold, inner_rows)
     history = train_network(network, fold.recipe, _batches(fold, fit_rows), fold.folder, report, inner_loss)
     network.trainable = False
-    tables = {name: _probabilities(network, fold, name) for name in fold.asked}
+    own = max(1, fold.recipe.tta_views)
+    views = {name: _by_view(network, fold, name, own) for name in fold.asked if name != "valid"}
+    views["valid"] = _by_view(network, fold, "valid", max(own, fold.n_views))
+    tables = {name: mean_of_views(views[name][:own]) for name in fold.asked}
     save_model(network, fold.folder)
-    return Answer(tables, history, network.count_params(), [MODEL])
+    by_view = views["valid"] if fold.n_views > 1 else None
+    return Answer(tables, history, network.count_params(), [MODEL], by_view=by_view)
 
 
 def save_model(network: keras.Model, folder: Path) -> None:
@@ -127,6 +135,7 @@ def _answer_in_parts(fold: Fold, report: Report) -> Answer:
             train_rows=part.train_rows,
             classes=part.classes,
             asked=part.asked,
+            n_views=0,
         )
         found = _answer_part(sub, _share_of(report, done, len(parts)))
         for name, rows in part.asked.items():
@@ -235,10 +244,10 @@ def _conditions(fold: Fold, conditions: np.ndarray) -> np.ndarray | None:
     return one_hot(conditions.tolist(), values_of(fold.dataset))
 
 
-def _probabilities(network: keras.Model, fold: Fold, name: str) -> np.ndarray:
+def _by_view(network: keras.Model, fold: Fold, name: str, n_views: int) -> np.ndarray:
     shas = fold.to_predict(name, "sha").tolist()
     conditions = _conditions(fold, fold.to_predict(name, "condition"))
-    return predict(network, fold.inputs, shas, fold.recipe.tta_views, predict_size(fold), conditions)
+    return predict_by_view(network, fold.inputs, shas, n_views, predict_size(fold), conditions)
 
 
 def _labels(fold: Fold, rows: np.ndarray) -> np.ndarray:

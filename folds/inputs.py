@@ -11,7 +11,6 @@ from comp.augment import Policy
 from comp.chunks import ChunkStore
 from comp.images import ImageStore
 
-
 MOVED = 32  # a moved view lies a 32nd of the side off along both axes: one pixel of a small photo
 _DIAGONALS = ((-1, -1), (1, 1), (-1, 1), (1, -1))
 

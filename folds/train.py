@@ -25,7 +25,7 @@ from folds.inputs import Inputs, PixelInputs
 from folds.loop import CHECKPOINT, NotFinite
 from folds.runs import RunPlan, fold_dir, plan_of
 from folds.strips import StripInputs
-from folds.views import n_views_of, predict_views
+from folds.views import n_views_of, predict_views, store_views
 
 ATTEMPTS = "attempts.json"
 OUTPUTS = ["valid.npy", "test.npy", "ids.json", "history.json"]
@@ -56,17 +56,19 @@ def fit_fold(
         return marker
     with locked(folder / ".lock", lambda line: report("note", line)):
         sweep(folder)
-        marker = read_marker(folder) or _fit(gather(Path(run), fold, Path(cache_dir), weights), report)
-    if by_view and n_views_of(plan_of(Path(run))) > 1:
+        n_views = n_views_of(plan_of(Path(run))) if by_view else 0
+        marker = read_marker(folder) or _fit(gather(Path(run), fold, Path(cache_dir), weights, n_views=n_views), report)
+    if n_views > 1:
         predict_views(lambda kind, value: None, run, fold, cache_dir, weights)
     return marker
 
 
-def gather(run: Path, number: int, cache_dir: Path, weights: str, is_to_fit: bool = True) -> Fold:
+def gather(run: Path, number: int, cache_dir: Path, weights: str, is_to_fit: bool = True, n_views: int = 0) -> Fold:
     """Return what the fit of one fold needs; its banks are there already.
 
     Args:
         is_to_fit: Whether it is trained; a model that only answers needs no features for a head to start from.
+        n_views: Under how many views the valid rows are to be asked apart too.
     """
     plan, dataset = replace(plan_of(run), weights_path=weights), load_dataset(run.parent)
     folds = dataset.train["fold"].to_numpy()
@@ -85,6 +87,7 @@ def gather(run: Path, number: int, cache_dir: Path, weights: str, is_to_fit: boo
             "valid": np.arange(int((folds == number).sum())),
             "test": np.arange(len(dataset.readable_test)),
         },
+        n_views=n_views,
     )
 
 
@@ -177,5 +180,7 @@ def _fit_once(fold: Fold, attempts: list[dict[str, Any]], report: Report) -> dic
         "seconds": round(seconds, 2),
     }
     marker = write_marker(fold.folder, [*OUTPUTS, *found.models], facts)
+    if found.by_view is not None:
+        store_views(fold.folder.parent, fold.number, dataset, found.by_view)
     (fold.folder / CHECKPOINT).unlink(missing_ok=True)
     return marker

@@ -90,10 +90,27 @@ def _write_views(folder: Path, run: Path, fold: int, cache_dir: Path, weights: s
         return rows["sha"].tolist(), rows["condition"].tolist()
 
     found = answers_by_view(run, fold, cache_dir, weights, n_views_of(plan_of(run)), table_of)
-    write_array(folder / "valid.npy", found.tables)
-    ids = found.dataset.train["id"][found.dataset.train["fold"] == fold].tolist()
-    write_json(folder / "ids.json", {"valid": ids, "classes": found.dataset.classes})
-    write_marker(folder, OUTPUTS, {"folds_sha256": found.dataset.facts["fingerprints"]["folds.csv"]})
+    _write_tables(folder, fold, found.dataset, found.tables)
+
+
+def store_views(run: Path, fold: int, dataset: Dataset, tables: np.ndarray) -> None:
+    """Keep what a fit said of its fold's rows under each view: nobody has to ask its model again.
+
+    Args:
+        tables: (V, n, C), rows in the order of the fold table.
+    """
+    folder = views_dir(run, f"fold-{fold}")
+    with locked(folder / ".lock", say):
+        sweep(folder)
+        if read_marker(folder) is None:
+            _write_tables(folder, fold, dataset, tables)
+
+
+def _write_tables(folder: Path, fold: int, dataset: Dataset, tables: np.ndarray) -> None:
+    write_array(folder / "valid.npy", tables)
+    ids = dataset.train["id"][dataset.train["fold"] == fold].tolist()
+    write_json(folder / "ids.json", {"valid": ids, "classes": dataset.classes})
+    write_marker(folder, OUTPUTS, {"folds_sha256": dataset.facts["fingerprints"]["folds.csv"]})
 
 
 @dataclass(frozen=True, eq=False)

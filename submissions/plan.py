@@ -12,6 +12,7 @@ from comp.console import duration, relative, show_facts
 from comp.engine import Engine, n_cores
 from comp.errors import BadInput
 from comp.images import ABSENT, CACHE, FileIndex, ImageStore, PhotoFacts, PixelSpec
+from comp.machine import slowness
 from comp.registry import load_competition
 from comp.sources import DATA_ROOT, Source, find_source
 from comp.spec import Competition
@@ -325,11 +326,11 @@ def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -
     for choice, run in zip(plan.repeated_choices, plan.runs("" if folder is None else folder.name), strict=True):
         n_left = plan.n_folds if folder is None else len(unfinished_folds(run_dir(folder, run), plan.n_folds))
         n_again = (plan.settings.repeats - 1) * plan.n_folds  # at most: what is stored of them is not looked up
-        seconds += (n_left + n_again) * seconds_of_fold(run.candidate, run.recipe, n_train)
+        seconds += slowness() * (n_left + n_again) * seconds_of_fold(run.candidate, run.recipe, n_train)
         if n_left and choice.feature_bytes and choice.candidate not in counted:
             counted.add(choice.candidate)
             n_forward, n_features = _n_features(plan, run, photos)
-            seconds += n_forward * seconds_of_features(run.candidate, run.recipe)
+            seconds += slowness() * n_forward * seconds_of_features(run.candidate, run.recipe)
             n_bytes += n_features * choice.feature_bytes
     return f"about {duration(seconds / plan.n_jobs)}, {n_bytes / 1e6:,.0f} MB of disk"
 

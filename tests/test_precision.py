@@ -13,6 +13,7 @@ import pytest
 import comp.backend
 from comp.backend import fast_forward, has_bf16, jit_compile, precision_for
 from comp.errors import BadInput
+from comp.machine import slowness
 from comp.measure import measure
 from comp.registry import load_backbone, names
 from comp.spec import Candidate, Recipe
@@ -61,6 +62,7 @@ def test_the_processor_says_whether_it_has_bfloat16(
 ) -> None:
     processor(monkeypatch, text)
     assert has_bf16() is expected
+    assert (slowness() == 1) is expected, "plans tell of the processor at hand"
 
 
 @pytest.mark.parametrize("has_it", [False, True])

@@ -156,6 +156,27 @@ def test_a_trained_run_by_view_gives_its_own_tables_and_the_test_rows_under_what
         stored.oof(1)
 
 
+@pytest.mark.parametrize(("tta", "own"), [(2, 2), (1, 1), (5, 3)])
+def test_a_fit_asks_its_rows_by_view_once_and_keeps_what_its_model_says_when_asked_again(
+    dataset: Dataset, in_folder: Path, monkeypatch: pytest.MonkeyPatch, tta: int, own: int
+) -> None:
+    weights = save_tiny(in_folder / "mine" / "vgg.weights.h5")
+    plan = frozen_plan(dataset, weights, "probe", epochs=1, tta_views=tta)
+    fill(dataset, plan)
+    with monkeypatch.context() as patch:
+        patch.setattr("folds.answers.answers_by_view", None)
+        (predictions,) = train_runs([plan], dataset, InlineEngine(), ignore_events, by_view=True)
+    assert view_jobs([plan], dataset) == []
+    views = ask_by_view([plan], dataset, InlineEngine())[plan.name]
+    assert np.array_equal(views.oof(own), predictions.oof)
+    tables = views_dir(run_dir(dataset.folder, plan), "fold-0") / "valid.npy"
+    kept = np.load(tables)
+    assert len(kept) == 3
+    tables.unlink()  # as if killed in between
+    ask_by_view([plan], dataset, InlineEngine())
+    assert np.array_equal(np.load(tables), kept)
+
+
 @pytest.mark.parametrize(
     ("symmetries", "tta", "expected"),
     [

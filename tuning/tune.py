@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from comp.console import duration, relative, say, show_facts, show_table
 from comp.engine import Engine, Event, Listener, n_cores, open_engine
 from comp.images import CACHE
-from comp.machine import machine_class
+from comp.machine import machine_class, slowness
 from comp.tables import Tables
 from comp.typed import submit_line
 from folds.banks import Wanted, n_passes, wanted_banks
@@ -96,7 +96,8 @@ def _show_plan(settings: Settings, subjects: list[Subject], tables: Tables) -> N
 def _estimate(settings: Settings, subject: Subject, tables: Tables) -> str:
     """Return how long search and comparison take at most, features left out: they may be stored."""
     n_jobs, n_folds = settings.jobs or n_cores(), number_of_folds(tables, settings.folds)
-    a_run = n_folds * seconds_of_fold(subject.candidate, subject.recipe, rows_of_fit(tables, n_folds)) / n_jobs
+    a_fold = slowness() * seconds_of_fold(subject.candidate, subject.recipe, rows_of_fit(tables, n_folds))
+    a_run = n_folds * a_fold / n_jobs
     search, comparison = settings.trials * a_run, (1 + N_FINALISTS) * a_run
     return f"at most about {duration(search)} of trials and {duration(comparison)} of comparison, {n_jobs} workers"
 
