@@ -11,7 +11,7 @@ from comp.backend import backend_name, has_bf16
 from comp.engine import n_cores
 
 # Backbones' seconds were measured on a processor with bfloat16; on two AVX2 cores the tracks handwriting, mnist and cifar at standard
-# took 1.4, 1.8 and 2.4 times as long.
+# took 1.4, 1.8 and 2.6 times as long.
 WITHOUT_BF16 = 1.8
 
 

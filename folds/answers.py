@@ -16,6 +16,7 @@ from folds.batches import predict_by_view
 from folds.condition import OTHERS, Part, one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.fit import Fold, fresh_network, predict_size
+from folds.oof import mean_of_tables
 from folds.runs import MODEL, fold_dir
 from folds.train import gather
 
@@ -37,7 +38,7 @@ def predict_fold(
         Refused: If the fold is not finished.
     """
     found = answers_by_view(Path(run), fold, Path(cache_dir), weights, n_views, lambda _: (shas, conditions))
-    write_array(Path(out), np.asarray(np.mean(found.tables, axis=0, dtype=np.float64), dtype=np.float32))
+    write_array(Path(out), mean_of_tables(found.tables))
     return out
 
 

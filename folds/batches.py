@@ -12,6 +12,7 @@ from comp.augment import image_seeds
 from folds.condition import forgotten
 from folds.inputs import Inputs
 from folds.mixing import Mixing
+from folds.oof import mean_of_tables
 
 
 class TrainBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -84,7 +85,7 @@ def predict(
     Args:
         conditions: (N, K) float32, where the network takes them.
     """
-    return mean_of_views(predict_by_view(model, inputs, shas, n_views, batch_size, conditions))
+    return mean_of_tables(predict_by_view(model, inputs, shas, n_views, batch_size, conditions))
 
 
 def predict_by_view(
@@ -98,11 +99,6 @@ def predict_by_view(
     """Return (V, N, C) float32 probabilities of photos under each of the first views, as far as there are."""
     n = min(n_views, inputs.n_views)
     return np.stack([softmax(predict_logits(model, inputs, shas, view, batch_size, conditions)) for view in range(n)])
-
-
-def mean_of_views(tables: np.ndarray) -> np.ndarray:
-    """Return (N, C) float32 of (V, N, C), summed in double precision."""
-    return np.asarray(np.mean(tables, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def predict_logits(

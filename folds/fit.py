@@ -15,12 +15,13 @@ from comp.engine import Report
 from comp.spec import Candidate, Recipe
 from comp.store import read_json, read_marker, replacing, sweep, write_array, write_json, write_marker
 from folds.assign import deal
-from folds.batches import TrainBatches, mean_of_views, predict, predict_by_view
+from folds.batches import TrainBatches, predict, predict_by_view
 from folds.condition import one_hot, parts_of, values_of
 from folds.dataset import Dataset
 from folds.loop import CHECKPOINT, train_network
 from folds.mixing import Mixing
 from folds.model import class_weights, make_network
+from folds.oof import mean_of_tables
 from folds.runs import MODEL, RunPlan
 
 HEAD = "head"  # folder of the checkpoint of a head that is trained first
@@ -105,9 +106,9 @@ def _answer_whole(fold: Fold, report: Report) -> Answer:
     history = train_network(network, fold.recipe, _batches(fold, fit_rows), fold.folder, report, inner_loss)
     network.trainable = False
     own = max(1, fold.recipe.tta_views)
-    views = {name: _by_view(network, fold, name, own) for name in fold.asked if name != "valid"}
-    views["valid"] = _by_view(network, fold, "valid", max(own, fold.n_views))
-    tables = {name: mean_of_views(views[name][:own]) for name in fold.asked}
+    n_views = {"valid": max(own, fold.n_views), "test": own}
+    views = {name: _by_view(network, fold, name, n_views[name]) for name in fold.asked}
+    tables = {name: mean_of_tables(found[:own]) for name, found in views.items()}
     save_model(network, fold.folder)
     by_view = views["valid"] if fold.n_views > 1 else None
     return Answer(tables, history, network.count_params(), [MODEL], by_view=by_view)

@@ -90,8 +90,12 @@ def _tables_of(run: Path, dataset: Dataset) -> Predictions:
         oof[[position[row_id] for row_id in ids["valid"]]] = valid
         tests.append(align(ids["test"], test_ids, test, f"{run.name} fold {fold}, test rows"))
     check_probabilities(oof, f"{run.name}, out-of-fold")
-    test = np.asarray(np.mean(tests, axis=0, dtype=np.float64), dtype=np.float32)
-    return Predictions(rows["id"].tolist(), oof, test_ids, test, dataset.classes)
+    return Predictions(rows["id"].tolist(), oof, test_ids, mean_of_tables(tests), dataset.classes)
+
+
+def mean_of_tables(tables: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Return the float32 mean of tables of one shape, by fold, seed or view, summed in double precision."""
+    return np.asarray(np.mean(tables, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def _frames_of(run: Path, dataset: Dataset) -> Predictions:

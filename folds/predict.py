@@ -14,6 +14,7 @@ from folds.banks import Wanted, wanted_banks
 from folds.dataset import Dataset
 from folds.features import fill_banks
 from folds.found import with_weights
+from folds.oof import mean_of_tables
 from folds.runs import RunPlan, plan_of
 
 
@@ -58,8 +59,7 @@ def predict_run(
         )
         for fold in range(dataset.n_folds)
     ]
-    answers = [np.load(path) for path in engine.run(jobs, listener)]
-    return np.asarray(np.mean(answers, axis=0, dtype=np.float64), dtype=np.float32)
+    return mean_of_tables([np.load(path) for path in engine.run(jobs, listener)])
 
 
 def _banks(plan: RunPlan, shas: Sequence[str], n_views: int) -> list[Wanted]:

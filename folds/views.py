@@ -22,7 +22,7 @@ from comp.store import locked, read_json, read_marker, sweep, write_array, write
 from folds.banks import banks_of
 from folds.dataset import Dataset
 from folds.inputs import views_of_photo
-from folds.oof import align
+from folds.oof import align, mean_of_tables
 from folds.predict import predict_run
 from folds.runs import RunPlan, plan_of, run_dir, views_dir
 
@@ -152,8 +152,7 @@ class Views:
         if ids["classes"] != self.dataset.classes:
             raise Refused(f"{folder}: its classes are not those of the table; remove it and run the same command again")
         found = np.load(folder / "valid.npy", mmap_mode="r")
-        mean = np.asarray(np.mean(found[:n], axis=0, dtype=np.float64), dtype=np.float32)
-        return align(ids["valid"], wanted, mean, f"{self.run.name} fold {fold}, by view")
+        return align(ids["valid"], wanted, mean_of_tables(found[:n]), f"{self.run.name} fold {fold}, by view")
 
     def test(self, n: int) -> np.ndarray:
         """Return (M, C) float32 probabilities of the readable test rows under the mean of the first n views.

@@ -318,7 +318,7 @@ def _stored_runs(plan: Plan, photos: dict[str, PhotoFacts] | None) -> str:
 
 
 def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -> str:
-    seconds = SECONDS_PER_PHOTO * n_unread
+    at_networks = 0.0
     n_bytes = n_unread * sum(spec.bytes_per_photo() for spec in plan.specs)
     folder = None if photos is None else dataset_folder(plan.tables, photos, plan.n_folds)
     n_train = rows_of_fit(plan.tables, plan.n_folds)
@@ -326,12 +326,13 @@ def _estimate(plan: Plan, photos: dict[str, PhotoFacts] | None, n_unread: int) -
     for choice, run in zip(plan.repeated_choices, plan.runs("" if folder is None else folder.name), strict=True):
         n_left = plan.n_folds if folder is None else len(unfinished_folds(run_dir(folder, run), plan.n_folds))
         n_again = (plan.settings.repeats - 1) * plan.n_folds  # at most: what is stored of them is not looked up
-        seconds += slowness() * (n_left + n_again) * seconds_of_fold(run.candidate, run.recipe, n_train)
+        at_networks += (n_left + n_again) * seconds_of_fold(run.candidate, run.recipe, n_train)
         if n_left and choice.feature_bytes and choice.candidate not in counted:
             counted.add(choice.candidate)
             n_forward, n_features = _n_features(plan, run, photos)
-            seconds += slowness() * n_forward * seconds_of_features(run.candidate, run.recipe)
+            at_networks += n_forward * seconds_of_features(run.candidate, run.recipe)
             n_bytes += n_features * choice.feature_bytes
+    seconds = SECONDS_PER_PHOTO * n_unread + slowness() * at_networks
     return f"about {duration(seconds / plan.n_jobs)}, {n_bytes / 1e6:,.0f} MB of disk"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from comp.console import say, show_table
 from comp.images import PhotoFacts
 from folds.dataset import Dataset
-from folds.oof import Predictions, align, score
+from folds.oof import Predictions, align, mean_of_tables, score
 from submissions.plan import Plan
 from tuning.honest import second_dataset
 from tuning.setup import Ground
@@ -87,8 +87,7 @@ def spreads(done: Sequence[Assignment], metric_name: str) -> list[Spread]:
     for name in done[0].oof:
         scores = [score(one.dataset, one.oof[name], metric_name).value for one in done]
         tables = [align(one.dataset.in_folds["id"].tolist(), ids, one.oof[name], name) for one in done]
-        mean = np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32)
-        found.append(Spread(name, scores, score(first, mean, metric_name).value))
+        found.append(Spread(name, scores, score(first, mean_of_tables(tables), metric_name).value))
     return found
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from comp.console import relative, say, show_table
@@ -24,7 +23,7 @@ from folds.cv import commit, fold_jobs, library_versions, train_runs, unfinished
 from folds.dataset import Dataset
 from folds.features import fill_banks, seconds_of_bank
 from folds.kept import trim
-from folds.oof import Predictions, Score, score
+from folds.oof import Predictions, Score, mean_of_tables, score
 from folds.prepare import bar_if, fold_table, read_photos
 from folds.runs import RunPlan, fold_dir, run_dir
 from submissions.combine import Combined, combine, show_combined
@@ -201,8 +200,7 @@ def _averaged_lines(plan: Plan, dataset: Dataset, predictions: dict[str, Predict
     found = []
     for start in range(0, len(lines), n_seeds):
         runs = [line.run for line in lines[start : start + n_seeds] if line.run]
-        tables = [predictions[run.name].oof for run in runs]
-        mean = np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32)
+        mean = mean_of_tables([predictions[run.name].oof for run in runs])
         scores = {name: score(dataset, mean, name) for name in lines[start].scores}
         seconds = sum(line.seconds for line in lines[start : start + n_seeds])
         found.append(Line(f"{runs[0].candidate} mean of {n_seeds} seeds", scores, seconds))
