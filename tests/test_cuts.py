@@ -44,7 +44,7 @@ SPEC = BankSpec(
     cut="",
     view=View(0),
 )
-SHAPES = {"block_12_add": [14, 14, 96], "block_13_expand": [14, 14, 576], "": [1280]}
+SHAPES = {"block_13_project_BN": [7, 7, 160], "block_15_add": [7, 7, 160], "": [1280]}
 
 
 # which cut
@@ -60,33 +60,33 @@ def chosen(limit_gb: float, asked: str | None = None, candidate: Candidate = TAI
 
 
 def test_bytes_are_those_of_the_shapes() -> None:
-    assert bytes_of([14, 14, 96]) == 14 * 14 * 96 * 2
+    assert bytes_of([7, 7, 160]) == 7 * 7 * 160 * 2
     assert n_views(Recipe(views=6, tta_views=2), (3570, 629)) == 3570 * 6 + 629 * 2
 
 
 def test_the_deepest_training_cut_that_fits_is_taken() -> None:
     cuts = list(load_backbone("mobilenet").cuts["V2"])
-    assert cuts == ["block_12_add", "block_13_expand"]  # the first trains most
-    assert chosen(8) == "block_12_add"
-    assert chosen(needs(SHAPES["block_12_add"]) * 1.0001) == "block_12_add"
+    assert cuts == ["block_13_project_BN", "block_15_add"]  # the first trains most
+    assert chosen(8) == "block_13_project_BN"
+    assert chosen(needs(SHAPES["block_13_project_BN"]) * 1.0001) == "block_13_project_BN"
 
 
 def test_a_cut_whose_bank_is_too_large_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = {"block_12_add": [28, 28, 576], "block_13_expand": [7, 7, 160]}
-    limit = needs(shapes["block_13_expand"]) * 1.0001
-    assert choose_cut(TAIL, Recipe(views=6, tta_views=2), shapes, (3570, 629), limit) == "block_13_expand"
+    shapes = {"block_13_project_BN": [14, 14, 96], "block_15_add": [7, 7, 160]}
+    limit = needs(shapes["block_15_add"]) * 1.0001
+    assert choose_cut(TAIL, Recipe(views=6, tta_views=2), shapes, (3570, 629), limit) == "block_15_add"
 
 
 def test_where_none_fits_the_line_tells_each_size_and_what_to_do() -> None:
     with pytest.raises(BadInput) as error:
-        chosen(0.5)
+        chosen(0.3)
     line = str(error.value)
-    small, large = needs(SHAPES["block_12_add"]), needs(SHAPES["block_13_expand"])
+    small, large = needs(SHAPES["block_13_project_BN"]), needs(SHAPES["block_15_add"])
     for part in (
         str(TAIL),
-        "BANK_GB=0.5",
-        f"block_12_add {small:.1f} GB",
-        f"block_13_expand {large:.1f} GB",
+        "BANK_GB=0.3",
+        f"block_13_project_BN {small:.1f} GB",
+        f"block_15_add {large:.1f} GB",
         "raise it",
     ):
         assert part in line
@@ -94,12 +94,12 @@ def test_where_none_fits_the_line_tells_each_size_and_what_to_do() -> None:
 
 
 def test_the_cut_named_by_hand_is_taken_whatever_its_size() -> None:
-    assert chosen(8, "block_13_expand") == "block_13_expand" == chosen(0.001, "block_13_expand")
+    assert chosen(8, "block_15_add") == "block_15_add" == chosen(0.001, "block_15_add")
 
 
 def test_a_cut_that_does_not_exist_is_one_line_with_those_that_do() -> None:
     with pytest.raises(
-        BadInput, match=r"^CUT=block_1: candidate mobilenet:V2:tail:224px has no such cut, .*block_12_add"
+        BadInput, match=r"^CUT=block_1: candidate mobilenet:V2:tail:224px has no such cut, .*block_13_project_BN"
     ):
         chosen(8, "block_1")
 

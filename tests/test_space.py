@@ -17,7 +17,7 @@ from folds.presets import PRESETS, complete
 from tests.made import SQUARES
 from tuning.space import SPACES, Space, differences, space_of
 
-CUTS = ("block_12_add", "block_13_expand")
+CUTS = ("block_13_project_BN", "block_15_add")
 
 
 def space(fit: Fit, preset: str = "standard", competition: Competition = SQUARES) -> Space:
@@ -80,7 +80,7 @@ def test_width_is_tuned_only_where_the_backbone_has_one() -> None:
     [
         ("scratch", "strength", (0.0, 0.5), "0 to 0.5"),
         ("probe", "strength", (0.0, 0.4), "0 or 0.333"),
-        ("tail", "cut", ("block_13_expand",), "block_13_expand"),
+        ("tail", "cut", ("block_15_add",), "block_15_add"),
         ("probe", "mixup", (0.0, 0.0), "0"),
     ],
 )

@@ -66,7 +66,7 @@ def verdict_of(
 
 
 def test_a_competition_narrows_the_cuts_of_a_tail_and_the_plan_takes_what_was_found(asked: dict[str, Any]) -> None:
-    assert CUTS == ("block_12_add", "block_13_expand")
+    assert CUTS == ("block_13_project_BN", "block_15_add")
     assert choices(subject_of(asked, backbones="mobilenet:V2:tail")) == [CUTS]
     Path(FILE).write_text(COMPETITION.format(space={"cut": CUTS[1:]}))
     subject = subject_of(asked, backbones="mobilenet:V2:tail")
@@ -80,7 +80,7 @@ def test_a_competition_narrows_the_cuts_of_a_tail_and_the_plan_takes_what_was_fo
 
 def test_a_cut_that_there_is_none_of_is_still_refused(asked: dict[str, Any]) -> None:
     Path(FILE).write_text(COMPETITION.format(space={"cut": ("block_1",)}))
-    with pytest.raises(BadInput, match=r"cut=\('block_1',\), which leaves none of its values: block_12_add"):
+    with pytest.raises(BadInput, match=r"cut=\('block_1',\), which leaves none of its values: block_13_project_BN"):
         subject_of(asked, backbones="mobilenet:V2:tail")
 
 

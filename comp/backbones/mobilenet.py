@@ -76,7 +76,7 @@ BACKBONE = Backbone(
     parameters={"V2": 2_257_984, "V3-small": 939_120, "V3-large": 2_996_352},
     cuts={
         "tiny": ("block_2_add", "block_5_add"),
-        "V2": ("block_12_add", "block_13_expand"),
+        "V2": ("block_13_project_BN", "block_15_add"),  # both 7 x 7 x 160 at 224 px
         "V3-small": ("expanded_conv_5_add", "expanded_conv_7_add"),
         "V3-large": ("expanded_conv_9_add", "expanded_conv_11_add"),
     },
