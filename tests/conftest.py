@@ -14,6 +14,7 @@ from comp.backend import prepare_environment
 
 if TYPE_CHECKING:
     from folds.dataset import Dataset
+    from tests.homes import Submitted
 
 prepare_environment()
 
@@ -72,6 +73,15 @@ def weights(in_folder: Path) -> Path:
     from tests.frozen import save_tiny
 
     return save_tiny(in_folder / "mine" / "vgg.weights.h5")
+
+
+@pytest.fixture(scope="session")
+def submitted(tmp_path_factory: pytest.TempPathFactory) -> Submitted:
+    """Return squares submitted once, for all workers of this session; tests work in copies."""
+    from tests.homes import submitted_once
+
+    base = tmp_path_factory.getbasetemp()
+    return submitted_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "submitted")
 
 
 LONGEST_FIRST = (

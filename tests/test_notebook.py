@@ -20,17 +20,17 @@ from submissions.bundle import open_bundle
 from submissions.elsewhere import train_candidate
 from submissions.notebook import make_notebook, slug_of
 from submissions.pack import as_source, find_ensemble
+from tests.homes import Submitted, command
 from tests.made import make_squares
 from tests.notebooks import made_home, made_notebooks
-from tests.test_submit import command
 
 FEW_LINES = 16  # a cell that is read at a glance
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(submitted: Submitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a finished ensemble of squares, and new photos."""
-    return made_home(tmp_path_factory.mktemp("my home"))
+    return made_home(submitted, tmp_path_factory.mktemp("my home"))
 
 
 @pytest.fixture(scope="module")

@@ -25,16 +25,16 @@ from submissions.elsewhere import Trained, add_run_command, write_for_add_run
 from submissions.notebook import as_notebook
 from submissions.outside import add_run
 from submissions.predict import NewPhotos
+from tests.homes import Submitted, command
 from tests.made import SQUARES, make_squares, squares_dataset
 from tests.made_runs import finished_run
 from tests.notebooks import made_home, made_notebooks
-from tests.test_submit import command
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(submitted: Submitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a finished ensemble of squares, and new photos."""
-    return made_home(tmp_path_factory.mktemp("my home"))
+    return made_home(submitted, tmp_path_factory.mktemp("my home"))
 
 
 @pytest.fixture(scope="module")

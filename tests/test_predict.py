@@ -20,20 +20,19 @@ from folds.dataset import Dataset, make_dataset
 from submissions.pack import pack
 from submissions.predict import NewPhotos, answer, find_photos, write_answers
 from submissions.stored import check_competition
-from tests.made import CLASSES, SQUARES, read_all
+from tests.homes import Submitted, command
+from tests.made import CLASSES, SQUARES, make_squares, read_all
 from tests.made_runs import finished_run
 from tests.test_stored import submission
-from tests.test_submit import FACTS, command, make_squares, submit
 
 WARM = replace(SQUARES, condition_column="warmth")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("my home")
-    make_squares(folder / "my data")
-    (folder / "mine.py").write_text(FACTS)
-    assert submit(folder, "--out", "answers.csv").returncode == 0
+def home(submitted: Submitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which squares were submitted; `answers.csv` is what was handed in."""
+    folder = submitted.copy(tmp_path_factory.mktemp("my home"))
+    shutil.copy(folder / submitted.csv, folder / "answers.csv")
     return folder
 
 

@@ -20,9 +20,9 @@ from folds.runs import repeat_mark
 from submissions.plan import Plan, Settings, make_plan
 from submissions.repeats import Assignment, other_assignment, repeat_facts, show_spreads, spreads
 from submissions.stored import view_dataset
+from tests.homes import FACTS, submit
 from tests.made import SQUARES, make_squares, read_all
 from tests.made_runs import finished_run, told
-from tests.test_submit import FACTS, submit
 
 
 def planned(folder: Path, n_test: int = 6) -> tuple[Plan, Dataset, Dataset]:

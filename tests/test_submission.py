@@ -36,8 +36,8 @@ from submissions.write import (
     with_prior,
     write_submission,
 )
+from tests.homes import FACTS
 from tests.made import CLASSES, SQUARES, make_squares, squares_dataset
-from tests.test_submit import FACTS
 
 IDS = ["036", "037", "038", "039", "040", "041"]
 TRUTH = ["amber", "blue", "coral", "amber", "blue", "coral"]

@@ -13,53 +13,27 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from comp.console import run
 from comp.registry import load_competition
 from comp.spec import Candidate, Recipe
 from comp.store import read_json, write_json
 from comp.tables import read_csv
 from folds.runs import tuned_path
+from submissions.cli import app
+from tests.homes import PROJECT, SUBMIT, Submitted, command, new_home, submit
 from tests.made import make_squares
 from tuning.space import space_of
 
-PROJECT = Path(__file__).resolve().parents[1]
-FACTS = '''"""Colour of a square."""
-from comp.spec import Competition
-COMPETITION = Competition(name="squares", title="Colour of a square", layout="table", id_column="id", target_column="colour",
-    path_column="photo", submission="label", pixels=16, twins=True, n_folds=2, candidates=("mlp:tiny",))
-'''
-
-
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m WORDS` in a folder as a person would, with what the project needs on the path."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
-    line = [sys.executable, "-m", *words]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False)
-
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder whose name has a space, with a competition file and its data."""
-    folder = tmp_path_factory.mktemp("my home")
-    make_squares(folder / "my data")
-    (folder / "mine.py").write_text(FACTS)
-    return folder
+def home(submitted: Submitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder whose name has a space, in which squares were submitted."""
+    return submitted.copy(tmp_path_factory.mktemp("my home"))
 
 
-def submit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return command(
-        folder, "submissions", "submit", "--competition", "./mine.py", "--data", "my data", "--preset", "quick", *words
-    )
-
-
-@pytest.fixture(scope="module")
-def first(home: Path) -> subprocess.CompletedProcess[str]:
-    return submit(home)
-
-
-def test_photos_in_checked_csv_out(home: Path, first: subprocess.CompletedProcess[str]) -> None:
-    assert first.returncode == 0, first.stderr
-    path = home / first.stdout.splitlines()[-1]
-    assert path.is_file() and not Path(first.stdout.splitlines()[-1]).is_absolute()
+def test_photos_in_checked_csv_out(home: Path, submitted: Submitted) -> None:
+    path = home / submitted.csv
+    assert path.is_file() and not Path(submitted.csv).is_absolute()
     frame = read_csv(path)
     assert frame["id"].tolist() == read_csv(home / "my data" / "sample_submission.csv")["id"].tolist()
     manifest = json.loads(path.with_suffix(".json").read_text())
@@ -68,7 +42,7 @@ def test_photos_in_checked_csv_out(home: Path, first: subprocess.CompletedProces
     assert manifest["cv"]["low"] <= manifest["cv"]["score"] <= manifest["cv"]["high"]
 
 
-def test_output_is_a_plan_a_table_and_what_to_do_next(first: subprocess.CompletedProcess[str]) -> None:
+def test_output_is_a_plan_a_table_and_what_to_do_next(submitted: Submitted) -> None:
     for words in (
         "train rows",
         "folds",
@@ -79,33 +53,32 @@ def test_output_is_a_plan_a_table_and_what_to_do_next(first: subprocess.Complete
         "ensemble",
         "what to try next",
     ):
-        assert words in first.stdout
-    assert first.stderr == ""
+        assert words in submitted.stdout
+    assert submitted.stderr == ""
 
 
-def test_a_second_time_nothing_is_trained_and_the_csv_is_the_same(
-    home: Path, first: subprocess.CompletedProcess[str]
-) -> None:
+def test_a_second_time_nothing_is_trained_and_the_csv_is_the_same(home: Path, submitted: Submitted) -> None:
     second = submit(home)
-    assert second.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
-    assert "2 of 2 folds trained" in second.stdout and "training 2 folds" not in second.stdout
+    assert second.stdout.splitlines()[-1] == submitted.csv
+    assert "training 2 folds" not in second.stdout
+    assert "2 of 2 folds trained" in submit(home).stdout  # the plan knows once it has read the photos of this copy
 
 
-def test_out_is_where_the_person_wants_it(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+def test_out_is_where_the_person_wants_it(home: Path, submitted: Submitted) -> None:
     done = submit(home, "--out", "to hand in/final.csv")
     assert done.stdout.splitlines()[-1] == "to hand in/final.csv"
-    assert (home / "to hand in" / "final.csv").read_bytes() == (home / first.stdout.splitlines()[-1]).read_bytes()
+    assert (home / "to hand in" / "final.csv").read_bytes() == (home / submitted.csv).read_bytes()
     assert (home / "to hand in" / "final.json").is_file()
 
 
-def test_train_stops_before_the_csv_and_names_the_folder(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+def test_train_stops_before_the_csv_and_names_the_folder(home: Path, submitted: Submitted) -> None:
     words = ("--competition", "./mine.py", "--data", "my data", "--preset", "quick")
     done = command(home, "submissions", "train", *words)
     assert done.returncode == 0 and (home / done.stdout.splitlines()[-1] / "folds.csv").is_file()
 
 
-def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, first: subprocess.CompletedProcess[str]) -> None:
-    csv = home / first.stdout.splitlines()[-1]
+def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, submitted: Submitted) -> None:
+    csv = home / submitted.csv
     (run,) = json.loads(csv.with_suffix(".json").read_text())["runs"]
     assert run["tuned"] is None
     recipe = read_json(home / run["folder"] / "run.json")["key_parts"]["recipe"]
@@ -122,9 +95,7 @@ def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, first: subp
     assert len(run["tuned"]["sha256"]) == 64 and run["tuned"]["date"] == facts["date"]
 
 
-def test_seeds_train_every_candidate_again_on_the_same_folds(
-    home: Path, first: subprocess.CompletedProcess[str]
-) -> None:
+def test_seeds_train_every_candidate_again_on_the_same_folds(home: Path, submitted: Submitted) -> None:
     done = submit(home, "--seeds", "2")
     assert done.returncode == 0, done.stderr
     manifest = json.loads((home / done.stdout.splitlines()[-1]).with_suffix(".json").read_text())
@@ -140,7 +111,7 @@ def test_seeds_train_every_candidate_again_on_the_same_folds(
     assert len(list((home / "runs" / "squares").iterdir())) == 1
 
 
-def test_inspect_folds_and_clean_are_parts_of_it(home: Path, first: subprocess.CompletedProcess[str]) -> None:
+def test_inspect_folds_and_clean_are_parts_of_it(home: Path, submitted: Submitted) -> None:
     where = ("--competition", "./mine.py", "--data", "my data")
     sheet = command(home, "comp", "inspect", *where)
     assert sheet.returncode == 0 and (home / sheet.stdout.splitlines()[-1]).suffix == ".png"
@@ -187,9 +158,18 @@ BAD_WORDS = {
 
 
 @pytest.mark.parametrize("kind", BAD_WORDS)
-def test_bad_words_are_one_clear_line(home: Path, kind: str) -> None:
+def test_bad_words_are_one_clear_line(
+    home: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Typed in this process: a command of its own takes two seconds to start, and bad data are told by such."""
     words, expected = BAD_WORDS[kind]
-    assert expected in one_line(submit(home, *words))
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "argv", ["python -m submissions", *SUBMIT, *words])
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    line = capsys.readouterr().err
+    assert ended.value.code not in (0, 1) and expected in line
+    assert line.startswith("error: ") and line.count("\n") == 1
 
 
 def spoil(folder: Path, kind: str) -> None:
@@ -220,8 +200,7 @@ BAD_DATA = {
 
 @pytest.mark.parametrize("kind", BAD_DATA)
 def test_bad_data_are_one_clear_line(tmp_path: Path, kind: str) -> None:
-    make_squares(tmp_path / "my data")
-    (tmp_path / "mine.py").write_text(FACTS)
+    new_home(tmp_path)
     spoil(tmp_path / "my data", kind)
     line = one_line(submit(tmp_path))
     assert not [words for words in BAD_DATA[kind] if words not in line], line
@@ -229,8 +208,7 @@ def test_bad_data_are_one_clear_line(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.slow  # what is dropped and kept is tested where tables are read
 def test_allow_missing_goes_on_without_them(tmp_path: Path) -> None:
-    make_squares(tmp_path / "my data")
-    (tmp_path / "mine.py").write_text(FACTS)
+    new_home(tmp_path)
     spoil(tmp_path / "my data", "absent photos")
     (tmp_path / "my data" / "photos" / "037.png").unlink()
     done = submit(tmp_path, "--allow-missing")
@@ -238,9 +216,7 @@ def test_allow_missing_goes_on_without_them(tmp_path: Path) -> None:
     assert len(read_csv(tmp_path / done.stdout.splitlines()[-1])) == 6
 
 
-def test_nothing_is_written_into_the_data_folder(
-    tmp_path: Path, home: Path, first: subprocess.CompletedProcess[str]
-) -> None:
+def test_nothing_is_written_into_the_data_folder(tmp_path: Path, home: Path, submitted: Submitted) -> None:
     made = make_squares(tmp_path / "again")
     names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*"))
     assert sorted(path.relative_to(home / "my data").as_posix() for path in (home / "my data").rglob("*")) == names
@@ -262,6 +238,6 @@ def test_new_writes_a_competition_that_works(tmp_path: Path) -> None:
         "--folds",
         "2",
     )
-    run = command(tmp_path, "submissions", "submit", *words)
-    assert run.returncode == 0, run.stderr
-    assert len(read_csv(tmp_path / run.stdout.splitlines()[-1])) == 6
+    done = command(tmp_path, "submissions", "submit", *words)
+    assert done.returncode == 0, done.stderr
+    assert len(read_csv(tmp_path / done.stdout.splitlines()[-1])) == 6
