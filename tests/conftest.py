@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from comp.backend import prepare_environment
+from tests.once import Once, filled_once
 
 if TYPE_CHECKING:
     from folds.dataset import Dataset
@@ -76,12 +78,18 @@ def weights(in_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def submitted(tmp_path_factory: pytest.TempPathFactory) -> Submitted:
-    """Return squares submitted once, for all workers of this session; tests work in copies."""
-    from tests.homes import submitted_once
-
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return what has a folder of a name filled once a session, for all workers."""
     base = tmp_path_factory.getbasetemp()
-    return submitted_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "submitted")
+    return partial(filled_once, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="session")
+def submitted(once: Once) -> Submitted:
+    """Return squares submitted once; tests work in copies."""
+    from tests.homes import Submitted, submit_squares
+
+    return Submitted.read(once("submitted", submit_squares))
 
 
 LONGEST_FIRST = (

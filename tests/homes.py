@@ -10,8 +10,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from tests.made import make_squares
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -20,6 +18,7 @@ from comp.spec import Competition
 COMPETITION = Competition(name="squares", title="Colour of a square", layout="table", id_column="id", target_column="colour",
     path_column="photo", submission="label", pixels=16, twins=True, n_folds=2, candidates=("mlp:tiny",))
 '''
+HOME, SAID = "a home", "said.json"
 SUBMIT = ("submit", "--competition", "./mine.py", "--data", "my data", "--preset", "quick")
 
 
@@ -50,6 +49,11 @@ class Submitted:
     stdout: str
     stderr: str
 
+    @classmethod
+    def read(cls, folder: Path) -> Submitted:
+        """Return what `submit_squares` made in a folder."""
+        return cls(folder / HOME, **json.loads((folder / SAID).read_text()))
+
     def copy(self, folder: Path) -> Path:
         """Copy the home into a folder and return it."""
         return Path(shutil.copytree(self.home, folder, dirs_exist_ok=True))
@@ -60,14 +64,9 @@ class Submitted:
         return self.stdout.splitlines()[-1]
 
 
-def submitted_once(folder: Path) -> Submitted:
-    """Submit squares in a folder whose name has a space, or take what another process has done there."""
-    home, said = folder / "a home", folder / "said.json"
-    folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not said.is_file():
-            home.mkdir()
-            done = submit(new_home(home))
-            assert done.returncode == 0, done.stderr
-            said.write_text(json.dumps({"stdout": done.stdout, "stderr": done.stderr}))
-    return Submitted(home, **json.loads(said.read_text()))
+def submit_squares(folder: Path) -> None:
+    """Submit squares in a home below a folder, whose name has a space, and keep what was said beside it."""
+    (folder / HOME).mkdir()
+    done = submit(new_home(folder / HOME))
+    assert done.returncode == 0, done.stderr
+    (folder / SAID).write_text(json.dumps({"stdout": done.stdout, "stderr": done.stderr}))

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from filelock import FileLock
 
 import comp.decode
 from comp.engine import ignore_events
@@ -39,6 +38,7 @@ from tests.minis import (
     snapshot,
     wait_for,
 )
+from tests.once import Once
 
 GRACE = 2.0  # seconds after which a dead command writes nothing more
 
@@ -113,16 +113,13 @@ class Reference:
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    base = tmp_path_factory.getbasetemp()
-    home = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "reference"
-    home.mkdir(exist_ok=True)
-    stored = home / "outcome.json"
-    with FileLock(home / ".lock"):  # the processes of pytest-xdist share it
-        if not stored.is_file():
-            found = outcome(Command(make_mini(home / "data"), home / "work", jobs=3))
-            stored.write_text(json.dumps(asdict(found)))
-    return Reference(home / "data", home / "work", Outcome(**json.loads(stored.read_text())))
+def reference(once: Once) -> Reference:
+    def do_the_job(home: Path) -> None:
+        found = outcome(Command(make_mini(home / "data"), home / "work", jobs=3))
+        (home / "outcome.json").write_text(json.dumps(asdict(found)))
+
+    home = once("reference", do_the_job)
+    return Reference(home / "data", home / "work", Outcome(**json.loads((home / "outcome.json").read_text())))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from folds.runs import repeat_mark
 from submissions.plan import Plan, Settings, make_plan
 from submissions.repeats import Assignment, other_assignment, repeat_facts, show_spreads, spreads
 from submissions.stored import view_dataset
-from tests.homes import FACTS, submit
+from tests.homes import FACTS, new_home, submit
 from tests.made import SQUARES, make_squares, read_all
 from tests.made_runs import finished_run, told
 
@@ -81,9 +81,7 @@ def test_averaged_tables_are_matched_by_id_and_score_better_than_one_model(
 
 @pytest.mark.slow
 def test_repeats_do_the_job_again_and_the_csv_stays_that_of_the_first(tmp_path: Path) -> None:
-    make_squares(tmp_path / "my data")
-    (tmp_path / "mine.py").write_text(FACTS)
-    done = submit(tmp_path, "--repeats", "2")
+    done = submit(new_home(tmp_path), "--repeats", "2")
     assert done.returncode == 0, done.stderr
     for words in (
         "then the whole job again over 1 more, fold seed 2027",

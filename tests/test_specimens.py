@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import f1_score
 
@@ -19,6 +17,7 @@ from comp.decode import Photo, Unreadable, bring_to_size, decode
 from comp.samples import specimens
 from comp.samples._families import FAMILIES
 from comp.twins import find_twins
+from tests.once import Once
 
 SPECIMENS = specimens.list_specimens()
 TWINS = [specimen for specimen in SPECIMENS if specimen.twin_of is not None]
@@ -28,14 +27,9 @@ FAMILY_NAMES = {family.name for family in FAMILIES}
 
 
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Draw the sample once, for all workers of this session."""
-    home = tmp_path_factory.getbasetemp()
-    folder = (home.parent if "PYTEST_XDIST_WORKER" in os.environ else home) / "drawn specimens"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "data" / ".drawn").is_file():
-            specimens.draw(folder)
-    return folder
+def drawn(once: Once) -> Path:
+    """Return the sample, drawn once for all workers of this session."""
+    return once("drawn specimens", specimens.draw)
 
 
 @pytest.fixture(scope="session")

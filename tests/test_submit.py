@@ -71,9 +71,8 @@ def test_out_is_where_the_person_wants_it(home: Path, submitted: Submitted) -> N
     assert (home / "to hand in" / "final.json").is_file()
 
 
-def test_train_stops_before_the_csv_and_names_the_folder(home: Path, submitted: Submitted) -> None:
-    words = ("--competition", "./mine.py", "--data", "my data", "--preset", "quick")
-    done = command(home, "submissions", "train", *words)
+def test_train_stops_before_the_csv_and_names_the_folder(home: Path) -> None:
+    done = command(home, "submissions", "train", *SUBMIT[1:])
     assert done.returncode == 0 and (home / done.stdout.splitlines()[-1] / "folds.csv").is_file()
 
 
@@ -95,7 +94,7 @@ def test_the_manifest_names_the_tuned_file_that_was_used(home: Path, submitted: 
     assert len(run["tuned"]["sha256"]) == 64 and run["tuned"]["date"] == facts["date"]
 
 
-def test_seeds_train_every_candidate_again_on_the_same_folds(home: Path, submitted: Submitted) -> None:
+def test_seeds_train_every_candidate_again_on_the_same_folds(home: Path) -> None:
     done = submit(home, "--seeds", "2")
     assert done.returncode == 0, done.stderr
     manifest = json.loads((home / done.stdout.splitlines()[-1]).with_suffix(".json").read_text())
@@ -111,7 +110,7 @@ def test_seeds_train_every_candidate_again_on_the_same_folds(home: Path, submitt
     assert len(list((home / "runs" / "squares").iterdir())) == 1
 
 
-def test_inspect_folds_and_clean_are_parts_of_it(home: Path, submitted: Submitted) -> None:
+def test_inspect_folds_and_clean_are_parts_of_it(home: Path) -> None:
     where = ("--competition", "./mine.py", "--data", "my data")
     sheet = command(home, "comp", "inspect", *where)
     assert sheet.returncode == 0 and (home / sheet.stdout.splitlines()[-1]).suffix == ".png"
@@ -216,7 +215,7 @@ def test_allow_missing_goes_on_without_them(tmp_path: Path) -> None:
     assert len(read_csv(tmp_path / done.stdout.splitlines()[-1])) == 6
 
 
-def test_nothing_is_written_into_the_data_folder(tmp_path: Path, home: Path, submitted: Submitted) -> None:
+def test_nothing_is_written_into_the_data_folder(tmp_path: Path, home: Path) -> None:
     made = make_squares(tmp_path / "again")
     names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*"))
     assert sorted(path.relative_to(home / "my data").as_posix() for path in (home / "my data").rglob("*")) == names
