@@ -11,6 +11,7 @@ from comp.errors import BadInput
 from comp.layers import CosineLogits, GeneralisedMeanPooling
 from comp.registry import load_backbone
 from comp.spec import Candidate, Recipe
+from folds.fused import fuse_normalisation
 
 # A strided 1 x 1 convolution of fewer channels than a vector register holds writes past its workspace when oneDNN computes the gradient
 # of its kernel, with AVX2: crashes, hangs or wrong numbers (oneDNN 3.x, github.com/uxlfoundation/oneDNN/issues/6035).
@@ -64,12 +65,13 @@ def _body(
     whole = backbone.build(recipe.pixels, variant, weights, channels=channels, **options)
     if weights:
         freeze_normalisation(whole)
-    if candidate.fit != "tail":
-        return whole.input, whole.output
-    cut = whole.get_layer(recipe.cut).output
-    above = keras.Model(cut, whole.output)
-    taken = keras.Input(cut.shape[1:], name="activations")
-    return taken, above(taken)
+    if candidate.fit == "tail":
+        cut = whole.get_layer(recipe.cut).output
+        above = keras.Model(cut, whole.output)
+        taken = keras.Input(cut.shape[1:], name="activations")
+        return taken, fuse_normalisation(above)(taken)
+    whole = fuse_normalisation(whole) if weights else whole
+    return whole.input, whole.output
 
 
 def refuse_narrow_strides(model: keras.Model) -> None:

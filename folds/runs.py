@@ -25,7 +25,7 @@ from comp.store import key_of, read_json
 
 RUNS = Path("runs")
 MODEL = "model.weights.h5"  # what was trained, in the folder of a fold or of a part of one
-RESULTS_VERSION = 3  # raised by hand when code changes results: runs of another version are made again
+RESULTS_VERSION = 4  # raised by hand when code changes results: runs of another version are made again
 
 
 @dataclass(frozen=True, kw_only=True)
