@@ -42,7 +42,7 @@ def make_network(
         BadInput: The backbone has a strided 1 x 1 convolution of fewer than NARROWEST channels.
     """
     taken, x = _body(candidate, recipe, channels, weights, feature_shape)
-    x = pooled(x, recipe.pool) if len(x.shape) > 2 else x
+    x = pooled(x, recipe.pool)
     x = keras.layers.Dropout(recipe.dropout, name="head_dropout")(x)
     if n_conditions:
         known = keras.Input((n_conditions,), name="condition")
@@ -95,7 +95,12 @@ def freeze_normalisation(model: keras.Model) -> None:
 
 
 def pooled(features: Any, pool: str = "mean") -> Any:
-    """Return the mean, or the generalised mean, over places of a map (B, h, w, D) or tokens (B, T, D): (B, D) float32."""
+    """Return the mean, or the generalised mean, over places of a map (B, h, w, D) or tokens (B, T, D): (B, D) float32.
+
+    Features (B, D), of a backbone that ends without places, are returned as they are.
+    """
+    if len(features.shape) == 2:
+        return features
     if pool == "gem":
         return GeneralisedMeanPooling(dtype="float32", name="pool")(features)
     mean = keras.layers.GlobalAveragePooling2D if len(features.shape) == 4 else keras.layers.GlobalAveragePooling1D
