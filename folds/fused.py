@@ -26,9 +26,6 @@ class ConvolutionAndNorm(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name, dtype=convolution.dtype_policy, autocast=False)  # the kernel is scaled in float32
         self.convolution, self.norm = convolution, norm
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make nothing: both layers are built."""
-
     def call(self, x: Any) -> Any:
         """Return (B, h, w, F) of (B, H, W, C)."""
         layer, norm = self.convolution, self.norm

@@ -60,6 +60,14 @@ def float32() -> Iterator[None]:
 
 
 @pytest.fixture
+def bfloat16(float32: None) -> None:
+    """Work in bfloat16, variables in float32."""
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+
+
+@pytest.fixture
 def dataset(in_folder: Path) -> Dataset:
     """Return the coloured squares, as large as fits on frozen parts are tested with."""
     from comp.images import PixelSpec

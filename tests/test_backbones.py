@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,14 +80,6 @@ def test_pixels_in_finite_logits_out(name: str, channels: int) -> None:
     model = built(name) if channels == 3 else network(name, channels)
     logits = np.asarray(model(noise(channels=channels)))
     assert logits.shape == (2, 5) and logits.dtype == np.float32 and np.isfinite(logits).all()
-
-
-@pytest.fixture
-def bfloat16() -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 @pytest.mark.usefixtures("bfloat16")

@@ -126,15 +126,11 @@ def test_layers_that_are_called_twice_are_fused_once() -> None:
     np.testing.assert_allclose(together(photos()), model(photos()), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_in_bfloat16_the_kernel_is_scaled_before_it_is_rounded() -> None:
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        apart = with_norm(FUSED["1 x 1"]())
-        together = fuse_normalisation(apart)
-        found, expected = together(photos()), np.asarray(apart(photos())).astype(np.float32)
-    finally:
-        keras.config.set_dtype_policy(policy)
+    apart = with_norm(FUSED["1 x 1"]())
+    together = fuse_normalisation(apart)
+    found, expected = together(photos()), np.asarray(apart(photos())).astype(np.float32)
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
     assert fused_layers(together)[0].convolution.kernel.dtype == "float32"
     np.testing.assert_allclose(np.asarray(found).astype(np.float32), expected, rtol=0.03, atol=0.1)

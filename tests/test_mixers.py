@@ -253,12 +253,9 @@ def test_fourier_mixing_is_its_own_inverse_but_for_size_and_place(random: np.ran
     assert np.asarray(FourierMixing()(FourierMixing()(even))) / (16 * 8) == pytest.approx(even, abs=1e-4)
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_fourier_mixing_stays_in_float32_under_a_16_bit_policy() -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = fnet.build(32, "tiny")
-    finally:
-        keras.config.set_dtype_policy("float32")
+    model = fnet.build(32, "tiny")
     mixing, dense = model.get_layer("block1.mixing"), model.get_layer("block1.dense_1")
     assert mixing.output.dtype == "float32" == model.get_layer("block1.mixed_norm").output.dtype
     assert (
